@@ -1,0 +1,83 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let log = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+/// A module of the product; it may import only what `dependencies` names.
+func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+/// The tests of one module, with the shared fakes.
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .testTarget(
+    name: "\(name)Tests",
+    dependencies: [.byName(name: name), "TestSupport"] + dependencies
+  )
+}
+
+let package = Package(
+  name: "apus",
+  products: [
+    .executable(name: "apus", targets: ["apus"]),
+    .library(name: "DeviceModel", targets: ["DeviceModel"]),
+    .library(name: "GuestMemory", targets: ["GuestMemory"]),
+    .library(name: "Virtio", targets: ["Virtio"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.0"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+  ],
+  targets: [
+    .target(name: "CLinux"),
+    module("HostOS", ["CLinux"]),
+    module("GuestMemory", ["HostOS"]),
+    module("KVM", ["CLinux", "HostOS"]),
+    module("DeviceModel", ["HostOS", "GuestMemory"]),
+    module("Interrupts", ["HostOS", "DeviceModel"]),
+    module("PCI", ["HostOS", "GuestMemory", "DeviceModel"]),
+    module("Platform", ["HostOS", "GuestMemory", "DeviceModel"]),
+    module(
+      "Virtio", ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", log]),
+    module(
+      "Machine",
+      [
+        "CLinux", "HostOS", "GuestMemory", "KVM", "DeviceModel", "Interrupts", "PCI", "Platform",
+        "Virtio", log,
+      ]),
+    .executableTarget(
+      name: "apus",
+      dependencies: [
+        "HostOS", "Machine", log,
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ],
+      swiftSettings: settings
+    ),
+    .target(
+      name: "TestSupport",
+      dependencies: ["HostOS", "GuestMemory", "DeviceModel", "PCI", "Virtio"],
+      path: "Tests/TestSupport"
+    ),
+    tests("HostOS"),
+    tests("GuestMemory", ["HostOS"]),
+    tests("KVM", ["HostOS", "GuestMemory"]),
+    tests("DeviceModel", ["HostOS"]),
+    tests("Interrupts", ["DeviceModel"]),
+    tests("PCI", ["DeviceModel"]),
+    tests("Platform", ["HostOS", "DeviceModel", "GuestMemory"]),
+    tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "PCI", log]),
+    tests(
+      "Machine",
+      ["HostOS", "KVM", "DeviceModel", "GuestMemory", "PCI", "Platform", "Virtio", log]),
+    .testTarget(name: "ApusTests", dependencies: ["HostOS", "TestSupport"]),
+  ],
+  swiftLanguageModes: [.v6]
+)

@@ -1,0 +1,55 @@
+// What Glibc's Swift module leaves out, and nothing else: headers, and shims for variadic calls
+// and macros. Logic belongs in Swift.
+//
+// _GNU_SOURCE stays out of this file: with it, types of glibc would differ from those that the Glibc
+// module was built with. Calls that need it are declared here and defined in CLinux.c.
+#pragma once
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/kvm.h>
+#include <linux/membarrier.h>
+#include <linux/memfd.h>
+#include <linux/vm_sockets.h>
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/reboot.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/timerfd.h>
+#include <sys/uio.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <termios.h>
+#include <time.h>
+#include <unistd.h>
+
+int apus_memfd_create(const char *name, unsigned int flags);
+int apus_membarrier(int command, unsigned int flags);
+int apus_prctl(int option, unsigned long argument);
+int apus_gettid(void);
+int apus_fallocate(int fd, int mode, off_t offset, off_t length);
+int apus_set_thread_name(const char *name);
+int apus_open(const char *path, int flags, mode_t mode);
+int apus_fcntl(int fd, int command, long argument);
+int apus_ioctl_winsize(int fd, struct winsize *size);
+// Signals the thread itself, not the process: what interrupts that thread's KVM_RUN.
+int apus_tgkill(int process, int thread, int signal);
+int apus_wifexited(int status);
+int apus_wexitstatus(int status);
+int apus_wtermsig(int status);

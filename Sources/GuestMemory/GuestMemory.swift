@@ -1,0 +1,119 @@
+import CLinux
+import Glibc
+public import HostOS
+import Synchronization
+
+/// The guest's RAM: regions of one memory file, shared with running vCPUs and with other processes.
+///
+/// The guest may write any byte at any time, so no `Span`, buffer, or reference to it is ever
+/// handed out: callers load values or copy bytes, once, and then check what they got. An access may
+/// cross from one region into the next where they touch; one that leaves RAM is an error.
+/// The layout never changes, so any thread may call anything without a lock.
+@safe
+public final class GuestMemory: @unchecked Sendable {
+  // Sendable: the layout is immutable, and the bytes are reached by atomic or racing copies only.
+
+  /// Size of a page, the unit of a region's start and length.
+  public static var pageSize: UInt64 { 4096 }
+
+  /// The regions, by ascending address, without overlap.
+  public let regions: [GuestRegion]
+  /// The memory file, for another process or for KVM; its first byte is the first region's.
+  public let file: OwnedFileDescriptor
+  @usableFromInline let mapping: MemoryMapping
+  // The regions again, as plain words that a lookup reads without touching a reference count.
+  @usableFromInline let table: UnsafeMutableBufferPointer<GuestRegion>
+
+  /// How the memory file is made.
+  public struct Options: Sendable {
+    /// Back the memory with huge pages of the default size (hugetlbfs), taken from the host's pool.
+    public var usesHugePages: Bool
+
+    /// Chooses how the memory file is made.
+    public init(usesHugePages: Bool = false) { self.usesHugePages = usesHugePages }
+  }
+
+  /// Makes zeroed memory with the given layout; no page is touched until it is used.
+  ///
+  /// - Parameters:
+  ///   - ranges: Start and length of each region, page-aligned, ascending, without overlap.
+  ///   - options: How the memory file is made.
+  /// - Throws: `SystemError` if the host cannot provide the memory.
+  public init(
+    _ ranges: [(start: GuestAddress, count: UInt64)],
+    options: Options = Options()
+  ) throws(SystemError) {
+    var regions: [GuestRegion] = []
+    var total: UInt64 = 0
+    for range in ranges {
+      precondition(
+        range.count > 0 && (range.start.rawValue | range.count) % Self.pageSize == 0
+          && regions.last.map { $0.end <= range.start } ?? true
+          && range.start.rawValue <= UInt64.max - range.count,
+        "bad region of \(range.count) bytes at \(range.start)"
+      )
+      regions.append(GuestRegion(start: range.start, count: range.count, fileOffset: total))
+      total += range.count
+    }
+    precondition(total > 0, "guest memory without a region")
+    let flags = MFD_CLOEXEC | (options.usesHugePages ? MFD_HUGETLB : 0)
+    let number = try retrying("memfd_create") { unsafe apus_memfd_create("apus-ram", flags) }
+    file = OwnedFileDescriptor(adopting: number)
+    guard let size = Int(exactly: total) else {
+      throw SystemError(call: "ftruncate", code: EFBIG, subject: "guest memory to \(total) bytes")
+    }
+    _ = try retrying("ftruncate", "guest memory to \(total) bytes") { ftruncate(number, size) }
+    mapping = try MemoryMapping(of: file, count: size)
+    self.regions = regions
+    unsafe table = .allocate(capacity: regions.count)
+    _ = unsafe table.initialize(from: regions)
+  }
+
+  /// Makes one region of `count` zeroed bytes at guest address 0, for tests and tools.
+  public convenience init(count: UInt64) throws(SystemError) {
+    try self.init([(GuestAddress(0), count)])
+  }
+
+  deinit {
+    unsafe table.deinitialize().deallocate()
+  }
+
+  /// The host's address of a region, for KVM's memory slots.
+  ///
+  /// Valid while this object lives.
+  public func unsafeHostAddress(of region: GuestRegion) -> UInt {
+    unsafe UInt(bitPattern: mapping.address) + UInt(region.fileOffset)
+  }
+
+  /// Whether all of `count` bytes at `address` are RAM.
+  public func contains(_ address: GuestAddress, count: UInt64) -> Bool {
+    var address = address
+    var left = count
+    while left > 0 {
+      guard let run = unsafe try? run(at: address, atMost: left) else { return false }
+      left -= UInt64(run.count)
+      address = address &+ UInt64(run.count)
+    }
+    return true
+  }
+
+  /// The longest run at `address` that is contiguous in the host too, up to `count` bytes.
+  @inlinable
+  func run(
+    at address: GuestAddress,
+    atMost count: UInt64
+  ) throws(GuestMemoryError) -> UnsafeMutableRawBufferPointer {
+    // One to three regions: a linear search beats anything clever.
+    for index in unsafe 0..<table.count {
+      let region = unsafe table[index]
+      guard address.rawValue &- region.start.rawValue < region.count else { continue }
+      let offset = address.rawValue &- region.start.rawValue
+      // SAFETY: `offset < region.count`, and the region lies inside the mapping.
+      return unsafe UnsafeMutableRawBufferPointer(
+        start: mapping.address + Int(region.fileOffset &+ offset),
+        count: Int(min(count, region.count &- offset))
+      )
+    }
+    throw GuestMemoryError(address: address, count: count)
+  }
+}

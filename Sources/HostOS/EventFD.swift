@@ -1,0 +1,43 @@
+import CLinux
+import Glibc
+
+/// An eventfd: a counter that one side signals and the other waits on (eventfd(2)).
+///
+/// Any thread may call any method; the kernel orders them. Non-blocking and close-on-exec.
+public final class EventFD: Sendable {
+  private let descriptor: OwnedFileDescriptor
+
+  /// Makes an eventfd with a count of 0.
+  public init() throws(SystemError) {
+    let number = try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+    descriptor = OwnedFileDescriptor(adopting: number)
+  }
+
+  /// Takes over an eventfd received from elsewhere; it should be non-blocking.
+  public init(adopting descriptor: consuming OwnedFileDescriptor) {
+    self.descriptor = descriptor
+  }
+
+  /// The descriptor's number, valid while this object lives; for epoll, KVM and passing on.
+  public var rawValue: Int32 { descriptor.rawValue }
+
+  /// Adds one to the count.
+  ///
+  /// A count at its limit stays there: the other side is awake already.
+  public func signal() {
+    var one: UInt64 = 1
+    // SAFETY: eight bytes are read from a live local.
+    _ = unsafe Glibc.write(descriptor.rawValue, &one, 8)
+  }
+
+  /// Takes the whole count and leaves 0.
+  ///
+  /// - Returns: How often it was signalled since the last call; 0 if never.
+  @discardableResult
+  public func drain() -> UInt64 {
+    var count: UInt64 = 0
+    // SAFETY: eight bytes are written to a live local.
+    let size = unsafe Glibc.read(descriptor.rawValue, &count, 8)
+    return size == 8 ? count : 0
+  }
+}

@@ -1,0 +1,43 @@
+import CLinux
+import Glibc
+
+/// A shared mapping of a file, unmapped when its owner goes away.
+///
+/// `Sendable` and movable, never copied. The pages are touched only when used.
+@safe
+public struct MemoryMapping: ~Copyable, @unchecked Sendable {
+  // Sendable: the address and the count never change; users of the bytes synchronise themselves.
+  /// The first byte of the mapping; valid only while this value is alive.
+  public let address: UnsafeMutableRawPointer
+  /// The length in bytes.
+  public let count: Int
+
+  /// Maps `count` bytes of `descriptor` from `offset`, readable and writable, shared.
+  ///
+  /// - Throws: ``SystemError``, `ENOMEM` where the address space or the overcommit limit is used up.
+  public init(
+    of descriptor: borrowing OwnedFileDescriptor,
+    offset: Int = 0,
+    count: Int
+  ) throws(SystemError) {
+    // SAFETY: the kernel picks the address; nothing existing is replaced.
+    let mapped = unsafe mmap(
+      nil,
+      count,
+      PROT_READ | PROT_WRITE,
+      MAP_SHARED | MAP_NORESERVE,
+      descriptor.rawValue,
+      off_t(offset)
+    )
+    guard let mapped = unsafe mapped, unsafe mapped != MAP_FAILED else {
+      throw SystemError(call: "mmap", code: errno, subject: "of \(count) bytes")
+    }
+    unsafe address = mapped
+    self.count = count
+  }
+
+  deinit {
+    // SAFETY: the range was mapped by `init` and nobody else unmaps it.
+    _ = unsafe munmap(address, count)
+  }
+}

@@ -1,0 +1,1 @@
+// The shared fakes follow in the next commits.
