@@ -1,0 +1,70 @@
+import CLinux
+import Glibc
+import Synchronization
+
+/// A thread of the host, joined when its owner is done with it.
+///
+/// The body runs once, on a thread of its own with every signal blocked, so that the process's
+/// signals reach the thread that waits for them; a vCPU thread unblocks its kick signal itself.
+/// The handle is never copied, and letting go of it waits for the thread to end.
+public struct Thread: ~Copyable, Sendable {
+  private let handle: pthread_t
+
+  /// Starts a thread.
+  ///
+  /// - Parameters:
+  ///   - name: What tools show; the kernel keeps 15 bytes of it.
+  ///   - body: What the thread does.
+  /// - Throws: ``SystemError`` if the host has no room for another thread.
+  public init(_ name: String, _ body: sending @escaping () -> Void) throws(SystemError) {
+    let start = unsafe Unmanaged.passRetained(Start(name: name, body: body))
+    var handle = pthread_t()
+    var all = sigset_t()
+    var before = sigset_t()
+    // A new thread inherits its maker's mask: block before, so that no signal slips in between.
+    _ = unsafe sigfillset(&all)
+    _ = unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
+    let code = unsafe pthread_create(
+      &handle,
+      nil,
+      { argument in
+        guard let argument = unsafe argument else { return nil }
+        // SAFETY: the argument is the retained `Start`, handed over exactly once.
+        let start = unsafe Unmanaged<Start>.fromOpaque(argument).takeRetainedValue()
+        _ = unsafe start.name.withCString { unsafe apus_set_thread_name($0) }
+        start.body()
+        return nil
+      },
+      start.toOpaque()
+    )
+    _ = unsafe pthread_sigmask(SIG_SETMASK, &before, nil)
+    guard code == 0 else {
+      unsafe start.release()
+      throw SystemError(call: "pthread_create", code: code, subject: name)
+    }
+    self.handle = handle
+  }
+
+  /// Waits until the thread has ended.
+  public consuming func join() {
+    _ = pthread_join(handle, nil)
+    discard self
+  }
+
+  deinit {
+    _ = pthread_join(handle, nil)
+  }
+
+  /// The kernel's number of the calling thread, for ``Signals``.
+  public static var currentID: Int32 { apus_gettid() }
+
+  private final class Start {
+    let name: String
+    let body: () -> Void
+
+    init(name: String, body: @escaping () -> Void) {
+      self.name = String(decoding: name.utf8.prefix(15), as: UTF8.self)
+      self.body = body
+    }
+  }
+}
