@@ -1,1 +1,0 @@
-// The shared fakes follow in the next commits.
