@@ -7,18 +7,20 @@ import Testing
     let ran = Flag()
     let thread = try Thread("test") { ran.value.store(true, ordering: .releasing) }
     thread.join()
-    #expect(ran.value.load(ordering: .acquiring))
+    #expect(ran.isSet)
   }
 
   @Test func droppingTheHandleWaitsForTheThread() throws {
     let ran = Flag()
     do { _ = try Thread("test") { ran.value.store(true, ordering: .releasing) } }
-    #expect(ran.value.load(ordering: .acquiring))
+    #expect(ran.isSet)
   }
 }
 
 private final class Flag: Sendable {
   let value = Atomic(false)
+
+  var isSet: Bool { value.load(ordering: .acquiring) }
 }
 
 @Suite struct PollerTests {
