@@ -44,3 +44,65 @@ int apus_wifexited(int status) { return WIFEXITED(status); }
 int apus_wexitstatus(int status) { return WEXITSTATUS(status); }
 
 int apus_wtermsig(int status) { return WTERMSIG(status); }
+
+int apus_pidfd_open(int process) { return (int)syscall(SYS_pidfd_open, process, 0); }
+
+// What runs between fork and exec must be async-signal-safe, which no Swift code can promise.
+int apus_spawn(const char *path, char *const *arguments, char *const *environment,
+               const int *descriptors, int count) {
+  int failure[2];
+  if (pipe2(failure, O_CLOEXEC) != 0) return -1;
+  pid_t parent = getpid();
+  pid_t child = fork();
+  if (child == 0) {
+    int code = 0;
+    sigset_t none;
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    // Copy all out of the way first: a target number may be the source of another.
+    int base = failure[1] > count ? failure[1] + 1 : count;
+    int moved[32];
+    if (count > 32) code = EINVAL;
+    for (int i = 0; code == 0 && i < count; i++) {
+      if (descriptors[i] >= base) base = descriptors[i] + 1;
+    }
+    int report = code == 0 ? fcntl(failure[1], F_DUPFD_CLOEXEC, base) : -1;
+    for (int i = 0; code == 0 && i < count; i++) {
+      moved[i] = fcntl(descriptors[i], F_DUPFD_CLOEXEC, base);
+      if (moved[i] < 0) code = errno;
+    }
+    for (int i = 0; code == 0 && i < count; i++) {
+      if (dup2(moved[i], i) < 0) code = errno;
+    }
+    if (code == 0) {
+      syscall(SYS_close_range, count, report - 1, 0);
+      syscall(SYS_close_range, report + 1, ~0U, 0);
+      prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+      // The parent may have died before the line above.
+      if (getppid() != parent) _exit(127);
+      execve(path, arguments, environment);
+      code = errno;
+    }
+    ssize_t written = write(report, &code, sizeof code);
+    (void)written;
+    _exit(127);
+  }
+  int saved = errno;
+  close(failure[1]);
+  int code = 0;
+  ssize_t size;
+  while (child > 0 && (size = read(failure[0], &code, sizeof code)) < 0 && errno == EINTR) {
+  }
+  close(failure[0]);
+  if (child < 0) {
+    errno = saved;
+    return -1;
+  }
+  if (code != 0) {
+    while (waitpid(child, NULL, 0) < 0 && errno == EINTR) {
+    }
+    errno = code;
+    return -1;
+  }
+  return child;
+}

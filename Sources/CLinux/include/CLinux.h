@@ -53,3 +53,8 @@ int apus_tgkill(int process, int thread, int signal);
 int apus_wifexited(int status);
 int apus_wexitstatus(int status);
 int apus_wtermsig(int status);
+int apus_pidfd_open(int process);
+// Starts a program that dies with the calling thread. Descriptor i of the child is descriptors[i];
+// all others are closed. Returns the process id, or -1 with errno, of a failed exec too.
+int apus_spawn(const char *path, char *const *arguments, char *const *environment,
+               const int *descriptors, int count);
