@@ -1,0 +1,44 @@
+/// A virtio device: what its author writes, whatever transport carries it.
+///
+/// A ``VirtioDeviceController`` owns the device and guards the order of calls: ``activate(_:)`` and
+/// ``reset()`` never overlap, and a second activation comes only after a reset. Both come on a vCPU's
+/// thread, as do the configuration accesses, those from several vCPUs at once and also before
+/// activation. The device works on threads of its own, usually a ``QueueWorker``.
+public protocol VirtioDevice: AnyObject, Sendable {
+  /// Which kind of device this is (virtio 1.2, 5).
+  var type: VirtioDeviceType { get }
+  /// The name of this one in log lines, such as `disk0`.
+  var name: String { get }
+  /// The feature bits of this type that are offered; the controller adds those of rings and transport.
+  var features: VirtioFeatures { get }
+  /// The most entries that each queue may have; powers of 2 up to 32768.
+  var queueSizes: [UInt16] { get }
+  /// The length of the device-specific configuration in bytes.
+  var configurationCount: Int { get }
+
+  /// Whether the device works with this choice of its features; the dependencies between them are
+  /// its affair (virtio 1.2, 2.2.2).
+  func accepts(_ features: VirtioFeatures) -> Bool
+
+  /// The `width` bytes of configuration at `offset`, little-endian; bytes past the end are zero.
+  func readConfiguration(offset: UInt64, width: Int) -> UInt64
+  /// Applies a write to the configuration; fields that the driver may not write stay as they are.
+  func writeConfiguration(_ value: UInt64, offset: UInt64, width: Int)
+
+  /// The driver is ready: serve the queues from now on.
+  ///
+  /// Must not wait for the guest. An error puts the device into `DEVICE_NEEDS_RESET`.
+  func activate(_ activation: VirtioActivation) throws
+  /// Back to the state before activation.
+  ///
+  /// Returns only when no thread of the device touches guest memory or the queues any more; called
+  /// whether or not the device is active. Threads of the device may still signal while it waits.
+  func reset()
+}
+
+extension VirtioDevice {
+  /// Accepts every choice.
+  public func accepts(_ features: VirtioFeatures) -> Bool { true }
+  /// Ignores the write.
+  public func writeConfiguration(_ value: UInt64, offset: UInt64, width: Int) {}
+}

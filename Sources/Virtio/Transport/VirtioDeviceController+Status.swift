@@ -1,0 +1,89 @@
+import HostOS
+import Synchronization
+
+/// The device status and its transitions (virtio 1.2, 2.1 and 3.1).
+extension VirtioDeviceController {
+  /// The device status as the driver reads it.
+  ///
+  /// It reads as before until a reset that another vCPU asked for is over.
+  public var status: VirtioStatus { signals.status }
+
+  /// Applies a driver's write to the device status; 0 resets the device.
+  ///
+  /// Returns when the transition is over: after DRIVER_OK the device runs, after 0 none of its
+  /// threads touches guest memory any more.
+  public func writeStatus(_ value: UInt8) {
+    transition.withLock { _ in
+      let wanted = VirtioStatus(rawValue: value)
+      if wanted.isEmpty { stop() } else { advance(to: wanted) }
+    }
+  }
+
+  /// Resets the device, as a driver's write of 0 to the status does.
+  public func reset() {
+    transition.withLock { _ in stop() }
+  }
+
+  /// Stops the device and forgets what the driver wrote; the transition lock is held.
+  private func stop() {
+    device.reset()
+    for kick in kicks { kick.drain() }
+    registers.withLock { registers in
+      registers = Registers(
+        queues: registers.queues.map { QueueRegisters(maximumSize: $0.maximumSize) }
+      )
+    }
+    // Last, since a driver that reads 0 here may begin anew (4.1.4.3.1, 2.4.2).
+    signals.reset()
+  }
+
+  /// Takes the steps that the driver asks for; the transition lock is held.
+  private func advance(to wanted: VirtioStatus) {
+    let current = signals.status
+    // 2.1.1 forbids clearing a bit other than by a reset; DEVICE_NEEDS_RESET is ours alone.
+    if !current.subtracting(.needsReset).isSubset(of: wanted) {
+      signals.log.warning("driver clears bits of status \(current.rawValue): ignored")
+    }
+    var new = wanted.subtracting(current).intersection([
+      .acknowledge, .driver, .driverOK, .featuresOK, .failed,
+    ])
+    if new.contains(.featuresOK), let objection = objection(to: self.wanted) {
+      // 2.2.2: the bit stays clear, which is how the driver learns it.
+      signals.log.warning("driver accepts \(objection): FEATURES_OK refused")
+      new.remove(.featuresOK)
+    }
+    if new.contains(.driverOK), !current.union(new).contains(.featuresOK) {
+      // 3.1.1 orders FEATURES_OK before DRIVER_OK.
+      signals.log.warning("driver sets DRIVER_OK without FEATURES_OK: ignored")
+      new.remove(.driverOK)
+    }
+    if new.contains(.failed) { signals.log.warning("driver has given up on the device") }
+    guard new.contains(.driverOK) else {
+      signals.insert(new)
+      return
+    }
+    // Queues that are enabled from here on come too late: what counts is what activation finds.
+    if signals.insert(new).contains(.needsReset) {
+      signals.announceNeededReset()
+    } else {
+      activate()
+    }
+  }
+
+  private func activate() {
+    let features = wanted
+    let queues = registers.withLock { registers in
+      registers.queues.indices.map { index in
+        let queue = registers.queues[index]
+        return queue.isEnabled ? configuration(queue, index, features: features) : nil
+      }
+    }
+    do {
+      try device.activate(
+        VirtioActivation(features: features, memory: memory, queues: queues, signals: signals)
+      )
+    } catch {
+      signals.needsReset("cannot start: \(error)")
+    }
+  }
+}
