@@ -41,7 +41,7 @@ let package = Package(
     module("HostOS", ["CLinux"]),
     module("GuestMemory", ["HostOS"]),
     module("KVM", ["CLinux", "HostOS"]),
-    module("DeviceModel", ["HostOS", "GuestMemory"]),
+    module("DeviceModel", ["CLinux", "HostOS", "GuestMemory"]),
     module("Interrupts", ["HostOS", "DeviceModel"]),
     module("PCI", ["HostOS", "GuestMemory", "DeviceModel"]),
     module("Platform", ["HostOS", "GuestMemory", "DeviceModel"]),

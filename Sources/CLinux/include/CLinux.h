@@ -58,3 +58,12 @@ int apus_pidfd_open(int process);
 // all others are closed. Returns the process id, or -1 with errno, of a failed exec too.
 int apus_spawn(const char *path, char *const *arguments, char *const *environment,
                const int *descriptors, int count);
+
+
+// A value that differs between threads alive at the same time: the thread pointer, no call.
+static inline uintptr_t apus_thread_token(void) {
+  return (uintptr_t)__builtin_thread_pointer();
+}
+
+// Keeps the compiler, not the processor, from moving memory accesses across.
+static inline void apus_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
