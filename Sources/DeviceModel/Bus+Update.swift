@@ -1,0 +1,177 @@
+import Glibc
+import HostOS
+import Synchronization
+
+/// What an update replaced: released when the accesses that may use it are over.
+struct BusRetirement: Sendable {
+  let table: BusTable?
+  /// The removed device; `nil` if the update removed none.
+  let claim: BusClaim?
+  /// The accesses that were under way when the update was published.
+  var accesses: [BusAccessInProgress] = []
+
+  /// Whether no access can use the table any more.
+  var isFree: Bool { accesses.allSatisfy(\.isOver) }
+}
+
+extension Bus {
+  /// How often a waiting update looks again before it yields its processor, and before it sleeps.
+  private static var spins: Int { 100 }
+  private static var yields: Int { 200 }
+  /// How many tables may wait for a handler that does not return before updates from inside accesses are slowed.
+  private static var retiredLimit: Int { 256 }
+  /// The delay of such an update, in microseconds.
+  private static var delay: UInt32 { 1000 }
+
+  /// Changes the bus and disposes of what the change replaced.
+  ///
+  /// - Parameters:
+  ///   - waiting: Whether to wait for every access in progress, if the calling thread is in none itself.
+  ///   - change: Changes the state, and returns what is to be released, or `nil` for no change.
+  /// - Throws: What `change` throws; then nothing was changed.
+  func update<E: Error>(
+    waiting: Bool,
+    _ change: (inout State) throws(E) -> BusRetirement?
+  ) throws(E) {
+    let isInside = BusReaders.thisThreadIsInside
+    let result: (BusRetirement, [BusReader])? = try state.withLock { (state) throws(E) in
+      guard let retirement = try change(&state) else { return nil }
+      self.root.publish(state.table)
+      return (retirement, state.readers)
+    }
+    guard let (replaced, readers) = result else { return }
+    var retirement = replaced
+    retirement.accesses = accessesInProgress(of: readers)
+    if !isInside { wait(for: &retirement.accesses, untilOver: waiting) }
+    if retirement.isFree {
+      retirement.table?.free()
+      reclaim()
+    } else {
+      postpone(retirement)
+    }
+  }
+
+  /// The accesses that may have found the table that was just replaced.
+  ///
+  /// A reader marks itself active, then loads the table; this thread stored the table, and now looks for the mark.
+  /// Each needs a full barrier in between, or both may miss the other. The process barrier
+  /// stands for both; without it the readers have fences of their own (BusView.enter).
+  private func accessesInProgress(of readers: [BusReader]) -> [BusAccessInProgress] {
+    if readers.isEmpty { return [] }
+    barrier()
+    return readers.compactMap { reader in
+      reader.access.map { BusAccessInProgress(reader: reader, access: $0) }
+    }
+  }
+
+  private func barrier() {
+    if usesProcessBarrier {
+      ProcessBarrier.issue()
+    } else {
+      atomicMemoryFence(ordering: .sequentiallyConsistent)
+    }
+  }
+
+  /// Waits for accesses to end: without limit, or only as long as register accesses usually take.
+  ///
+  /// It polls, so that leaving an access costs the vCPU nothing: updates are rare, accesses are not.
+  private func wait(for accesses: inout [BusAccessInProgress], untilOver: Bool) {
+    var round = 0
+    while true {
+      accesses.removeAll(where: \.isOver)
+      if accesses.isEmpty { return }
+      round += 1
+      if round < Self.spins { continue }
+      if round < Self.yields {
+        sched_yield()
+      } else if untilOver {
+        usleep(50)
+      } else {
+        return
+      }
+    }
+  }
+
+  /// Leaves a retirement to the last reader that leaves one of its accesses.
+  private func postpone(_ retirement: BusRetirement) {
+    let count = state.withLock { state in
+      state.retired.append(retirement)
+      return state.retired.count
+    }
+    for access in retirement.accesses { access.reader.requestReclaim() }
+    // A reader stores that it left, then loads its flags; this thread stored the flags, and now looks whether it left:
+    // the same pattern as in `accessesInProgress`. A reader seen inside from here on will see its flag.
+    barrier()
+    reclaim()
+    // A guest that moves ranges in a loop while a device holds one of its vCPUs up would fill our memory with
+    // tables. A delay bounds the rate and, unlike waiting, cannot deadlock.
+    if count > Self.retiredLimit { usleep(Self.delay) }
+  }
+
+  /// Releases every retirement whose accesses are over.
+  func reclaim() {
+    let free = state.withLock { state in
+      if state.retired.isEmpty { return [BusRetirement]() }
+      let free = state.retired.filter(\.isFree)
+      state.retired.removeAll(where: \.isFree)
+      return free
+    }
+    // The devices go with `free`, here, outside the lock: their `deinit` may call the bus.
+    for retirement in free { retirement.table?.free() }
+  }
+
+  /// Puts the ranges of `claim` at `bases` in the next table.
+  func place(
+    _ claim: BusClaim,
+    id: UInt64,
+    at bases: [UInt64?],
+    in state: inout State
+  ) throws(BusError) -> BusRetirement? {
+    var moved = claim
+    moved.bases = bases
+    for (region, (base, size)) in zip(bases, claim.sizes).enumerated() {
+      guard let base, base > space.last || size - 1 > space.last - base else { continue }
+      throw .outside(name: claim.name, region: region, base: base, size: size, last: space.last)
+    }
+    let wanted = moved.mappings.sorted { $0.addresses.lowerBound < $1.addresses.lowerBound }
+    for (one, next) in zip(wanted, wanted.dropFirst())
+    where next.addresses.lowerBound <= one.addresses.upperBound {
+      throw .overlap(wanted: next, existing: one)
+    }
+    let replaced = claim.keys
+    for mapping in wanted {
+      guard let existing = conflict(with: mapping, otherThan: replaced, in: state) else { continue }
+      throw .overlap(wanted: mapping, existing: existing)
+    }
+    let added = wanted.map {
+      BusInsertion(addresses: $0.addresses, region: $0.region, device: claim.device)
+    }
+    let table = state.table
+    state.table = BusTable.make(editing: table, removing: replaced, adding: added)
+    state.claims[id] = moved
+    return BusRetirement(table: table, claim: nil)
+  }
+
+  /// The lowest range with an address of `mapping`, other than those that start at `replaced`.
+  private func conflict(
+    with mapping: BusMapping,
+    otherThan replaced: [UInt64],
+    in state: State
+  ) -> BusMapping? {
+    guard let table = state.table else { return nil }
+    var index = table.index(atOrBelow: mapping.addresses.upperBound)
+    var found: UInt64?
+    while index >= 0, unsafe table.slot(index).pointee.last >= mapping.addresses.lowerBound {
+      let first = table.first(index)
+      if first <= mapping.addresses.upperBound, !replaced.contains(first) { found = first }
+      index -= 1
+    }
+    guard let found else { return nil }
+    for claim in state.claims.values {
+      if let existing = claim.mappings.first(where: { $0.addresses.lowerBound == found }) {
+        return existing
+      }
+    }
+    preconditionFailure("no claim for the range at 0x\(String(found, radix: 16))")
+  }
+}
