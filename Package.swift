@@ -43,7 +43,7 @@ let package = Package(
     module("KVM", ["CLinux", "HostOS"]),
     module("DeviceModel", ["CLinux", "HostOS", "GuestMemory"]),
     module("Interrupts", ["HostOS", "DeviceModel"]),
-    module("PCI", ["HostOS", "GuestMemory", "DeviceModel"]),
+    module("PCI", ["HostOS", "GuestMemory", "DeviceModel", log]),
     module("Platform", ["HostOS", "GuestMemory", "DeviceModel"]),
     module(
       "Virtio", ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", log]),
