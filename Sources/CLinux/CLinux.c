@@ -1,6 +1,8 @@
 #define _GNU_SOURCE 1
 #include "CLinux.h"
 
+#include <linux/fs.h>
+
 int apus_memfd_create(const char *name, unsigned int flags) {
   return (int)syscall(SYS_memfd_create, name, flags);
 }
@@ -105,4 +107,13 @@ int apus_spawn(const char *path, char *const *arguments, char *const *environmen
     return -1;
   }
   return child;
+}
+
+int apus_lock_file(int fd, int exclusive) {
+  struct flock whole = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
+  return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+int apus_block_device_size(int fd, uint64_t *size) {
+  return ioctl(fd, BLKGETSIZE64, size);
 }
