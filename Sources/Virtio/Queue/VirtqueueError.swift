@@ -34,6 +34,8 @@ public enum VirtqueueError: Error, Equatable, Sendable {
   case badIndirectLength(head: UInt16, count: UInt32)
   /// A table of descriptors is not all in RAM.
   case indirectOutsideMemory(head: UInt16, GuestAddress, count: UInt32)
+  /// A request leaves the device no way to answer it.
+  case unanswerable(head: UInt16, String)
 }
 
 extension VirtqueueError: CustomStringConvertible {
@@ -70,6 +72,8 @@ extension VirtqueueError: CustomStringConvertible {
       "chain \(head) has an indirect table of \(count) bytes"
     case .indirectOutsideMemory(let head, let address, let count):
       "chain \(head) has an indirect table of \(count) bytes at \(address) that is not in RAM"
+    case .unanswerable(let head, let reason):
+      "chain \(head) \(reason)"
     }
   }
 }
