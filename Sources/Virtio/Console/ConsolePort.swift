@@ -1,0 +1,76 @@
+import CLinux
+import Glibc
+import HostOS
+
+/// The two descriptors of a console, neither of which a call here waits for.
+final class ConsolePort: Sendable {
+  /// How a transfer ended.
+  enum Outcome {
+    /// This many bytes were moved, at least one.
+    case moved(Int)
+    /// Nothing can be moved until the descriptor with this number is ready.
+    case mustWait(Int32)
+    /// Nothing will ever be moved again.
+    case closed
+  }
+
+  // A pipe that is ready for writing takes this many bytes at once (pipe(7), PIPE_BUF).
+  private static var chunk: Int { 4096 }
+
+  private let input: OwnedFileDescriptor?
+  private let output: OwnedFileDescriptor?
+
+  init(input: consuming OwnedFileDescriptor?, output: consuming OwnedFileDescriptor?) {
+    self.input = input
+    self.output = output
+  }
+
+  /// Whether there is anywhere to write to.
+  var hasOutput: Bool { output != nil }
+
+  /// Reads what has come, at most `count` bytes, to the front of `buffer`.
+  func read(into buffer: inout [UInt8], count: Int) -> Outcome {
+    guard let number = input.borrow({ $0.rawValue }) else { return .closed }
+    guard isReady(number, POLLIN) else { return .mustWait(number) }
+    // SAFETY: the array has room for as many bytes as the call is told.
+    let moved = unsafe buffer.withUnsafeMutableBytes {
+      unsafe Glibc.read(number, $0.baseAddress, min($0.count, count))
+    }
+    return outcome(moved, of: number)
+  }
+
+  /// Writes as many of the bytes in `range` as the output takes at once.
+  func write(_ bytes: [UInt8], in range: Range<Int>) -> Outcome {
+    guard let number = output.borrow({ $0.rawValue }) else { return .closed }
+    guard isReady(number, POLLOUT) else { return .mustWait(number) }
+    // SAFETY: rebasing checks that the range lies in the array.
+    let moved = unsafe bytes.withUnsafeBytes { all in
+      let part = unsafe UnsafeRawBufferPointer(rebasing: all[range].prefix(Self.chunk))
+      return unsafe Glibc.write(number, part.baseAddress, part.count)
+    }
+    return outcome(moved, of: number)
+  }
+
+  private func outcome(_ count: Int, of number: Int32) -> Outcome {
+    guard count < 0 else { return count == 0 ? .closed : .moved(count) }
+    let code = errno
+    return code == EAGAIN || code == EINTR ? .mustWait(number) : .closed
+  }
+
+  /// Whether a call would not wait; true for an error, which the call reports.
+  private func isReady(_ number: Int32, _ what: Int32) -> Bool {
+    var descriptor = pollfd(fd: number, events: Int16(what), revents: 0)
+    // SAFETY: one live `pollfd` is passed, as the count says.
+    return unsafe poll(&descriptor, 1, 0) > 0
+  }
+}
+
+extension Optional where Wrapped: ~Copyable {
+  /// Looks at the value, if there is one.
+  fileprivate borrowing func borrow<Value>(_ body: (borrowing Wrapped) -> Value) -> Value? {
+    switch self {
+    case .some(let value): body(value)
+    case .none: nil
+    }
+  }
+}

@@ -1,0 +1,44 @@
+import HostOS
+import Synchronization
+
+/// A virtio source of random bytes (virtio 1.2, 5.4), taken from the host's kernel.
+public final class Entropy: VirtioDevice {
+  /// The most bytes that one request gets.
+  public static var limit: Int { 4096 }
+
+  /// The device's name in the log.
+  public let name: String
+
+  private let worker = Mutex<QueueWorker?>(nil)
+
+  /// Makes a source of random bytes.
+  public init(name: String = "rng0") { self.name = name }
+
+  /// An entropy device.
+  public var type: VirtioDeviceType { .entropy }
+  /// None of its own (5.4.3).
+  public var features: VirtioFeatures { [] }
+  /// One queue.
+  public var queueSizes: [UInt16] { [64] }
+  /// There is no configuration (5.4.4).
+  public var configurationCount: Int { 0 }
+  /// Zero.
+  public func readConfiguration(offset: UInt64, width: Int) -> UInt64 { 0 }
+
+  /// Starts the thread that serves the queue.
+  public func activate(_ activation: VirtioActivation) throws {
+    let started = try QueueWorker(
+      "virtio-\(name)",
+      serving: activation.queues.compactMap { $0 },
+      of: activation
+    ) {
+      EntropyService(activation)
+    }
+    worker.withLock { $0 = started }
+  }
+
+  /// Ends the thread.
+  public func reset() {
+    worker.withLock { $0.take() }?.stop()
+  }
+}
