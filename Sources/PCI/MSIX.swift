@@ -143,13 +143,13 @@ public final class MSIX: Sendable {
   // MARK: Table and pending bits
 
   /// Whether `offset` in the BAR belongs to the table or the pending bits.
-  func contains(_ offset: UInt64) -> Bool {
+  public func contains(_ offset: UInt64) -> Bool {
     offset &- tableOffset < Self.tableSize(vectorCount)
       || offset &- pendingOffset < Self.pendingSize(vectorCount)
   }
 
   /// Reads aligned words of 4 or 8 bytes; zero for any other width, which 6.8.2 leaves undefined.
-  func read(_ offset: UInt64, width: Int) -> UInt64 {
+  public func read(_ offset: UInt64, width: Int) -> UInt64 {
     guard width == 4 || width == 8, offset % UInt64(width) == 0 else { return 0 }
     return state.withLock { state in
       let low = word(offset, &state)
@@ -158,7 +158,7 @@ public final class MSIX: Sendable {
   }
 
   /// Writes aligned words of 4 or 8 bytes; the pending bits are read-only.
-  func write(_ value: UInt64, _ offset: UInt64, width: Int) {
+  public func write(_ value: UInt64, _ offset: UInt64, width: Int) {
     guard width == 4 || width == 8, offset % UInt64(width) == 0 else { return }
     let position = offset &- tableOffset
     guard position < Self.tableSize(vectorCount) else { return }
