@@ -73,7 +73,7 @@ let package = Package(
     tests("Interrupts", ["DeviceModel"]),
     tests("PCI", ["DeviceModel"]),
     tests("Platform", ["HostOS", "DeviceModel", "GuestMemory"]),
-    tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "PCI", log]),
+    tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "Interrupts", "PCI", log]),
     tests(
       "Machine",
       ["HostOS", "KVM", "DeviceModel", "GuestMemory", "PCI", "Platform", "Virtio", log]),

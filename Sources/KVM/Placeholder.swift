@@ -1,0 +1,1 @@
+// The module's first types follow in the next commits.
