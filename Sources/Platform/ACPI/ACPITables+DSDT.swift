@@ -6,11 +6,11 @@ extension ACPITables {
     // Revision 2 makes integers 64 bits wide (5.2.11.1).
     var table = ACPITable("DSDT", revision: 2)
     table.append(softOff)
-    table.append(AML.scope("\\_SB", pciRoot(machine), motherboard(machine)))
-    if machine.hasSerialPort { table.append(AML.scope("\\_SB", serialPort)) }
-    if machine.hasRealTimeClock { table.append(AML.scope("\\_SB", realTimeClock)) }
+    table.append(AML.scope("_SB", pciRoot(machine), motherboard(machine)))
+    if machine.hasSerialPort { table.append(AML.scope("_SB", serialPort)) }
+    if machine.hasRealTimeClock { table.append(AML.scope("_SB", realTimeClock)) }
     for (index, device) in machine.virtioMMIO.enumerated() {
-      table.append(AML.scope("\\_SB", virtio(device, index)))
+      table.append(AML.scope("_SB", virtio(device, index)))
     }
     return table.finished()
   }
@@ -18,7 +18,7 @@ extension ACPITables {
   /// `\_S5`: what to write to SLP_TYP for soft off (7.4.2).
   private static var softOff: AML.Term {
     let type = AML.integer(UInt64(ACPIPowerManagement.softOffType))
-    return AML.name("\\_S5", AML.package([type, type, AML.integer(0), AML.integer(0)]))
+    return AML.name("_S5", AML.package([type, type, AML.integer(0), AML.integer(0)]))
   }
 
   /// The root of the PCI hierarchy (PCI Firmware Specification 3.3, 4.2, 4.3, 4.5).
