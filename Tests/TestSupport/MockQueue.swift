@@ -1,0 +1,155 @@
+public import GuestMemory
+import Synchronization
+
+/// The driver's side of a split queue, built in guest memory (virtio 1.2, 2.7).
+///
+/// It keeps the rules unless a test goes around it, through ``store(_:at:)``, ``offer(_:)`` and
+/// ``setAvailableIndex(_:)``. Owned by one thread.
+public final class MockQueue {
+  /// Guest RAM.
+  public let memory: GuestMemory
+  /// The number of entries.
+  public let size: UInt16
+  /// Where the descriptor table is.
+  public let descriptorTable: GuestAddress
+  /// Where the available ring is.
+  public let availableRing: GuestAddress
+  /// Where the used ring is.
+  public let usedRing: GuestAddress
+  /// Whether event indices are used in place of flags.
+  public let hasEventIndex: Bool
+
+  /// The index after the last offered chain.
+  public private(set) var nextAvailable: UInt16
+  private var nextUsed: UInt16
+  private var lastKicked: UInt16
+  private var free: [UInt16]
+  private var chains: [UInt16: [UInt16]] = [:]
+
+  /// The bytes that a queue of `size` entries takes, in whole pages.
+  public static func byteCount(_ size: UInt16) -> UInt64 {
+    (16 * UInt64(size) + 6 + 2 * UInt64(size) + 4 + 6 + 8 * UInt64(size) + 4095) & ~4095
+  }
+
+  /// Lays out a queue from `base` on, which is aligned to 16 bytes and zero.
+  public init(
+    in memory: GuestMemory,
+    at base: GuestAddress,
+    size: UInt16,
+    eventIndex: Bool = false,
+    startingAt index: UInt16 = 0
+  ) throws {
+    self.memory = memory
+    self.size = size
+    hasEventIndex = eventIndex
+    descriptorTable = base
+    availableRing = base &+ 16 * UInt64(size)
+    usedRing = GuestAddress((availableRing.rawValue + 6 + 2 * UInt64(size) + 3) & ~3)
+    nextAvailable = index
+    nextUsed = index
+    lastKicked = index
+    free = (0..<size).reversed()
+    try memory.store16(index, at: availableRing &+ 2)
+    try memory.store16(index, at: usedRing &+ 2)
+  }
+
+  /// How many more descriptors there are.
+  public var freeCount: Int { free.count }
+
+  /// Offers a chain of `buffers`, and returns its head.
+  ///
+  /// - Parameters:
+  ///   - buffers: What the chain consists of.
+  ///   - table: Where to put them as a table of their own; `nil` uses the queue's.
+  ///   - direct: With a table: how many of the first buffers stay outside of it.
+  @discardableResult
+  public func add(
+    _ buffers: [MockBuffer],
+    table: GuestAddress? = nil,
+    direct: Int = 0
+  ) throws -> UInt16 {
+    var descriptors = buffers.map {
+      MockDescriptor($0.address.rawValue, $0.count, $0.isWritable ? MockDescriptor.write : 0)
+    }
+    if let table {
+      let inside = Array(descriptors[direct...])
+      for (index, descriptor) in inside.enumerated() {
+        var linked = descriptor
+        if index + 1 < inside.count {
+          linked.flags |= MockDescriptor.next
+          linked.successor = UInt16(index + 1)
+        }
+        try linked.store(UInt16(index), of: table, in: memory)
+      }
+      descriptors[direct...] = [
+        MockDescriptor(table.rawValue, UInt32(16 * inside.count), MockDescriptor.indirect)
+      ]
+    }
+    precondition(!descriptors.isEmpty && descriptors.count <= free.count, "the queue is full")
+    let numbers = descriptors.map { _ in free.removeLast() }
+    for (index, descriptor) in descriptors.enumerated() {
+      var linked = descriptor
+      if index + 1 < descriptors.count {
+        linked.flags |= MockDescriptor.next
+        linked.successor = numbers[index + 1]
+      }
+      try store(linked, at: numbers[index])
+    }
+    chains[numbers[0]] = numbers
+    try offer(numbers[0])
+    return numbers[0]
+  }
+
+  /// Writes a descriptor, whatever it says.
+  public func store(_ descriptor: MockDescriptor, at index: UInt16) throws {
+    try descriptor.store(index, of: descriptorTable, in: memory)
+  }
+
+  /// Makes `head` available, whatever it is the head of.
+  public func offer(_ head: UInt16) throws {
+    try memory.store16(head, at: availableRing &+ 4 &+ 2 * UInt64(nextAvailable & (size - 1)))
+    try setAvailableIndex(nextAvailable &+ 1)
+  }
+
+  /// Sets the available index, whatever was made available.
+  public func setAvailableIndex(_ index: UInt16) throws {
+    nextAvailable = index
+    try memory.store16(index, at: availableRing &+ 2)
+  }
+
+  /// Whether the device wants to be kicked for what was offered since this was last asked.
+  public func needsKick() throws -> Bool {
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    let old = lastKicked
+    lastKicked = nextAvailable
+    guard hasEventIndex else { return try memory.load16(at: usedRing) & 1 == 0 }
+    let event = try memory.load16(at: usedRing &+ 4 &+ 8 * UInt64(size))
+    return nextAvailable &- event &- 1 < nextAvailable &- old
+  }
+
+  /// The device's index, as the driver sees it.
+  public func usedIndex() throws -> UInt16 { try memory.load16(at: usedRing &+ 2) }
+
+  /// Takes the next chain that the device is done with, if there is one.
+  public func takeUsed() throws -> (head: UInt32, written: UInt32)? {
+    guard try usedIndex() != nextUsed else { return nil }
+    let slot = usedRing &+ 4 &+ 8 * UInt64(nextUsed & (size - 1))
+    let head = try memory.load32(at: slot)
+    let written = try memory.load32(at: slot &+ 4)
+    nextUsed &+= 1
+    if let numbers = chains.removeValue(forKey: UInt16(truncatingIfNeeded: head)) {
+      free += numbers.reversed()
+    }
+    return (head, written)
+  }
+
+  /// Asks for no interrupts, or for all, by the flag.
+  public func suppressInterrupts(_ isSuppressed: Bool) throws {
+    try memory.store16(isSuppressed ? 1 : 0, at: availableRing)
+  }
+
+  /// Asks for an interrupt when the used index passes `index`.
+  public func setUsedEvent(_ index: UInt16) throws {
+    try memory.store16(index, at: availableRing &+ 4 &+ 2 * UInt64(size))
+  }
+}
