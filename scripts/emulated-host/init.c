@@ -5,9 +5,9 @@
 //   apus.command        run the shell script cmd.sh of the 9p export `out`, mounted on /run/out; its exit code goes to /run/out/rc
 //   apus.timing         print the time since boot at each step
 //
-// The program sees: / of the user's machine, read-only; /dev/kvm; /dev/virtio-ports/NAME, one for each virtio-serial port; and, when
-// QEMU exports a 9p file system with the tag `writable`, that one on /dev/apus/writable, written through. Its standard output and
-// error are the ports apus.stdout and apus.stderr if these exist, else the console. When it ends, so does the emulated host.
+// The program sees: / of the user's machine, read-only, with /dev, /proc and /sys of the emulated host; /dev/kvm; and
+// /dev/virtio-ports/NAME, one for each virtio-serial port. The agent takes its ports itself and mounts what else it needs; a
+// command's standard output and error are the ports apus.stdout and apus.stderr. When the program ends, so does the emulated host.
 //
 // It is C, and not a shell script, because each process that a script starts costs some 40 ms under emulation.
 
@@ -116,44 +116,35 @@ static void load_modules(void) {
   fclose(order);
 }
 
-// Whether QEMU exports a 9p file system with this tag.
-static int is_exported(const char *tag) {
-  static const char folder[] = "/sys/bus/virtio/drivers/9pnet_virtio";
-  char path[512], text[128];
-  int found = 0;
-  DIR *devices = opendir(folder);
-  struct dirent *entry;
-  while (devices && !found && (entry = readdir(devices))) {
-    snprintf(path, sizeof path, "%s/%s/mount_tag", folder, entry->d_name);
-    found = read_text(path, text, sizeof text) == 0 && strcmp(text, tag) == 0;
-  }
-  if (devices) closedir(devices);
-  return found;
-}
-
-// Links every port that has its name by now into /dev/virtio-ports.
-static void link_ports(void) {
+// Links every port that has its name by now into /dev/virtio-ports; returns whether all have.
+static int link_ports(void) {
   static const char folder[] = "/sys/class/virtio-ports";
   char path[512], name[128], target[300];
+  int all = 1;
   DIR *ports = opendir(folder);
   struct dirent *entry;
   while (ports && (entry = readdir(ports))) {
+    if (entry->d_name[0] == '.') continue;
     snprintf(path, sizeof path, "%s/%s/name", folder, entry->d_name);
-    if (entry->d_name[0] == '.' || read_text(path, name, sizeof name) != 0 || !name[0] || strchr(name, '/')) continue;
+    if (read_text(path, name, sizeof name) != 0 || !name[0] || strchr(name, '/')) {
+      all = 0;
+      continue;
+    }
     snprintf(target, sizeof target, "../%s", entry->d_name);
     snprintf(path, sizeof path, "/dev/virtio-ports/%s", name);
     symlink(target, path);
   }
   if (ports) closedir(ports);
+  return all;
 }
 
-// A port gets its name some time after its driver starts; they are named in order, so the last one is waited for.
-static void wait_for_port(const char *name) {
+// Ports get their names some time after their driver starts, in order, when all of them are known: with `name` there and
+// none without a name, the list is whole.
+static void wait_for_ports(const char *name) {
   char path[160];
   snprintf(path, sizeof path, "/dev/virtio-ports/%s", name);
   for (int tries = 0; tries < 1000; tries++) {
-    link_ports();
-    if (access(path, F_OK) == 0) return;
+    if (link_ports() && access(path, F_OK) == 0) return;
     usleep(2000);
   }
   say("no virtio-serial port has the name %s", name);
@@ -173,16 +164,17 @@ static void redirect(int descriptor, const char *path, int flags) {
   if (file != descriptor) close(file);
 }
 
-// Runs the program with / of the user's machine as its root; returns its exit code, or 128 + the signal that ended it.
-static int run(char *const arguments[]) {
+// Runs the program with / of the user's machine as its root, writing to the given files; returns its exit code, or 128 + the
+// signal that ended it.
+static int run(char *const arguments[], const char *output, const char *errors) {
   static char *const environment[] = {"PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin", "HOME=/", NULL};
   pid_t child = fork();
   if (child < 0) return 127;
   if (child == 0) {
     setsid();
     redirect(0, "/dev/null", O_RDONLY);
-    redirect(1, "/dev/virtio-ports/apus.stdout", O_WRONLY);
-    redirect(2, "/dev/virtio-ports/apus.stderr", O_WRONLY);
+    redirect(1, output, O_WRONLY);
+    redirect(2, errors, O_WRONLY);
     if (chroot("/host") == 0 && chdir("/") == 0) execve(arguments[0], arguments, environment);
     dprintf(2, "emulated-host: cannot run %s: %s\n", arguments[0], strerror(errno));
     _exit(errno == ENOENT ? 127 : 126);
@@ -200,7 +192,7 @@ static void run_command(void) {
   attach("run", "/host/run", "tmpfs", 0, "mode=0755");
   mkdir("/host/run/out", 0755);
   if (attach("out", "/host/run/out", "9p", 0, "trans=virtio,version=9p2000.L,msize=512000,cache=none") != 0) return;
-  int code = run(arguments);
+  int code = run(arguments, "/dev/virtio-ports/apus.stdout", "/dev/virtio-ports/apus.stderr");
   FILE *file = fopen("/host/run/out/rc", "we");
   if (file) {
     fprintf(file, "%d\n", code);
@@ -211,7 +203,7 @@ static void run_command(void) {
 static void run_agent(char *path) {
   decode_percent(path);
   char *const arguments[] = {path, "emulated-host-agent", NULL};
-  int code = run(arguments);
+  int code = run(arguments, "/dev/console", "/dev/console");
   // What the agent says to the user goes by its ports: only an end that it could not tell of is worth a line here.
   if (code != 0) say("%s emulated-host-agent ended with %d", path, code);
 }
@@ -229,19 +221,14 @@ int main(void) {
 
   load_modules();
 
-  // The machine's own files: nobody writes them here, so they may be cached. What is written goes through `writable`.
+  // The machine's own files: nobody writes them here, so they may be cached. The agent mounts what is written.
   attach("host", "/host", "9p", MS_RDONLY, "trans=virtio,version=9p2000.L,msize=512000,cache=loose");
   mkdir("/dev/shm", 01777);
   mkdir("/dev/pts", 0755);
-  mkdir("/dev/apus", 0755);
   mkdir("/dev/virtio-ports", 0755);
   attach("shm", "/dev/shm", "tmpfs", 0, "mode=1777");
   attach("pts", "/dev/pts", "devpts", 0, "ptmxmode=0666,mode=0620");
   symlink("/proc/self/fd", "/dev/fd");
-  if (is_exported("writable")) {
-    mkdir("/dev/apus/writable", 0755);
-    attach("writable", "/dev/apus/writable", "9p", 0, "trans=virtio,version=9p2000.L,msize=512000,cache=none");
-  }
   attach("/dev", "/host/dev", NULL, MS_BIND | MS_REC, NULL);
   attach("/proc", "/host/proc", NULL, MS_BIND | MS_REC, NULL);
   attach("/sys", "/host/sys", NULL, MS_BIND | MS_REC, NULL);
@@ -250,11 +237,11 @@ int main(void) {
 
   char *agent = argument("apus.agent");
   if (agent) {
-    wait_for_port("apus.control");
+    wait_for_ports("apus.control");
     step("ready");
     run_agent(agent);
   } else if (argument("apus.command")) {
-    wait_for_port("apus.stderr");
+    wait_for_ports("apus.stderr");
     step("ready");
     run_command();
   } else {
