@@ -72,15 +72,21 @@ extension GuestMemory {
   func placeIdentityPageTable(at table: GuestAddress) throws(BootError) {
     let presentWritable: UInt64 = 0x3
     let largePage: UInt64 = 0x80
-    var pages = BootRecord(count: 6 * 4096)
-    pages.store((table.rawValue + 4096) | presentWritable, at: 0)
+    var pages = [UInt64](repeating: 0, count: 6 * 512)
+    pages[0] = (table.rawValue + 4096) | presentWritable
     for gibibyte in 0..<4 {
-      let directory = table.rawValue + UInt64(2 + gibibyte) * 4096
-      pages.store(directory | presentWritable, at: 4096 + gibibyte * 8)
+      pages[512 + gibibyte] = (table.rawValue + UInt64(2 + gibibyte) * 4096) | presentWritable
     }
     for index in 0..<2048 {
-      pages.store(UInt64(index) << 21 | presentWritable | largePage, at: 2 * 4096 + index * 8)
+      pages[2 * 512 + index] = UInt64(index) << 21 | presentWritable | largePage
     }
-    try place(pages.bytes, at: table, "page tables")
+    for index in pages.indices { pages[index] = pages[index].littleEndian }
+    do throws(GuestMemoryError) {
+      // SAFETY: `UInt64` has no padding.
+      try unsafe write(pages.span.bytes, at: table)
+    } catch {
+      let end = regions.first?.end.rawValue ?? 0
+      throw .beyondMemory(item: "page tables", end: table.rawValue, memoryEnd: end)
+    }
   }
 }

@@ -24,7 +24,7 @@ struct MultibootHeader: Sendable {
   /// and checksum add up to 0.
   init?(searching prefix: [UInt8]) {
     let view = HeaderView(bytes: prefix)
-    for offset in stride(from: 0, through: prefix.count - 12, by: 4) {
+    for offset in stride(from: 0, through: prefix.count - 12, by: 4) where prefix[offset] == 0x02 {
       guard view.load(offset, as: UInt32.self) == 0x1BAD_B002 else { continue }
       let flags: UInt32 = view.load(offset + 4)
       guard 0x1BAD_B002 &+ flags &+ view.load(offset + 8, as: UInt32.self) == 0 else { continue }
