@@ -188,7 +188,7 @@ public final class MSIX: Sendable {
 
   private func store(_ value: UInt32, _ position: UInt64, _ entry: inout Entry) {
     switch position {
-    // 6.8.2.7: the two low bits of the address are zero.
+    // 6.8.2.6: the two low bits of the address are zero.
     case 0: entry.address = entry.address & ~0xFFFF_FFFF | UInt64(value & ~0b11)
     case 4: entry.address = entry.address & 0xFFFF_FFFF | UInt64(value) << 32
     case 8: entry.data = value

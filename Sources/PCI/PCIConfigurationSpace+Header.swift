@@ -57,7 +57,7 @@ extension PCIConfigurationSpace {
   /// Records the level of the function's interrupt request, and says whether it may drive its pin.
   ///
   /// Interrupt status shows the request even while the pin is disabled (PCI 3.0, 6.2.3); a function
-  /// with MSI-X enabled must not use its pin (6.8.3.1).
+  /// with MSI-X enabled must not use its pin (6.8.2.3).
   func setInterruptStatus(_ isRequested: Bool) -> Bool {
     state.withLock { state in
       let status = state.load(Register.status, width: 2) & ~Status.interrupt

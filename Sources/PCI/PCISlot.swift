@@ -79,6 +79,8 @@ final class PCISlot: Sendable {
     // Another thread may be applying; it sees the removal, or ends shortly.
     while !begin(isRemoving: true) { sched_yield() }
     _ = apply(isRetrying: false)
+    // What the device signals from here on reaches nobody.
+    function.msix?.reset()
     function.interruptPin?.deassert()
   }
 

@@ -222,6 +222,18 @@ func otherWidthsReadZeroAndAreIgnored(offset: UInt64, width: Int) throws {
   #expect(rig.deliveries(0) == [])
 }
 
+@Test func aRemovedFunctionInterruptsNobody() throws {
+  let rig = try Rig()
+  rig.program(0)
+  rig.setControl(0x8000)
+
+  try rig.bus.remove(at: rig.address)
+  rig.signal(0)
+
+  #expect(rig.deliveries(0) == [])
+  #expect(rig.messages.made[0].message == nil)
+}
+
 @Test func anExhaustedAllocatorIsAnError() {
   #expect(throws: SystemError.self) {
     try RegisterFunction(

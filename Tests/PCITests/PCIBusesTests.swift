@@ -1,4 +1,5 @@
 import DeviceModel
+import HostOS
 import PCI
 import Testing
 
@@ -70,4 +71,37 @@ private struct Rig {
 
   #expect(rig.memory.mappings.isEmpty)
   #expect(rig.memoryView.read(0xE000_0000, width: 4) == 0xFFFF_FFFF)
+}
+
+@Test func processorsMoveBARsWhileOthersUseThemAndOneIsRemoved() throws {
+  let memory = Bus(.memory)
+  let bus = PCIRootBus(in: PCIBuses(memory: memory, ports: Bus(.port)))
+  for device in 3...4 as ClosedRange<UInt8> {
+    let function = try RegisterFunction(bars: [PCIBAR(0, .memory32(), size: 4096)])
+    try bus.add(function, at: PCIAddress(device: device))
+  }
+  let window = PCIConfigurationWindow(bus, busCount: 1)
+  _ = try memory.register(window, name: "ECAM", at: [BusRange(0xB000_0000, size: window.size)])
+  @Sendable func configure(_ device: UInt64) {
+    let view = BusView(of: memory)
+    let header = 0xB000_0000 + device << 15
+    for turn in 0..<300 as Range<UInt64> {
+      view.write(0xE000_0000 + (turn % 4) << 12, at: header + 0x10, width: 4)
+      view.write(turn % 2 &* 2, at: header + 0x04, width: 2)
+      view.write(turn, at: 0xE000_0000 + (turn % 4) << 12, width: 4)
+    }
+  }
+
+  let first = try HostOS.Thread("first") { configure(3) }
+  let second = try HostOS.Thread("second") { configure(3) }
+  let third = try HostOS.Thread("third") { configure(4) }
+  try bus.remove(at: PCIAddress(device: 4))
+  first.join()
+  second.join()
+  third.join()
+  let view = BusView(of: memory)
+  view.write(0xE100_0000, at: 0xB001_8010, width: 4)
+  view.write(2, at: 0xB001_8004, width: 2)
+
+  #expect(memory.mappings.map(\.addresses.lowerBound) == [0xB000_0000, 0xE100_0000])
 }
