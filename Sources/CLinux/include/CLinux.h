@@ -39,6 +39,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "CLinuxKVM.h"
+
 int apus_memfd_create(const char *name, unsigned int flags);
 int apus_membarrier(int command, unsigned int flags);
 int apus_prctl(int option, unsigned long argument);

@@ -1,1 +1,0 @@
-// The module's first types follow in the next commits.
