@@ -56,12 +56,14 @@ public final class MockQueue {
   /// How many more descriptors there are.
   public var freeCount: Int { free.count }
 
-  /// Offers a chain of `buffers`, and returns its head.
+  /// Offers a chain of `buffers`.
   ///
   /// - Parameters:
   ///   - buffers: What the chain consists of.
   ///   - table: Where to put them as a table of their own; `nil` uses the queue's.
   ///   - direct: With a table: how many of the first buffers stay outside of it.
+  /// - Returns: The number of the first descriptor.
+  /// - Throws: `GuestMemoryError` if a table is not in RAM.
   @discardableResult
   public func add(
     _ buffers: [MockBuffer],

@@ -27,11 +27,13 @@ public final class DirectTransport: MockTransport {
   /// Drives the device behind `controller`.
   public init(_ controller: VirtioDeviceController) { self.controller = controller }
 
+  /// The device status.
   public var status: UInt8 {
     get { controller.status.rawValue }
     set { controller.writeStatus(newValue) }
   }
 
+  /// All offered feature bits.
   public var deviceFeatures: UInt64 {
     controller.deviceFeatureSelect = 0
     let low = controller.deviceFeatures
@@ -39,6 +41,7 @@ public final class DirectTransport: MockTransport {
     return UInt64(low) | UInt64(controller.deviceFeatures) << 32
   }
 
+  /// Accepts feature bits, 32 at a time.
   public func acceptFeatures(_ features: UInt64) {
     controller.driverFeatureSelect = 0
     controller.driverFeatures = UInt32(truncatingIfNeeded: features)
@@ -46,11 +49,13 @@ public final class DirectTransport: MockTransport {
     controller.driverFeatures = UInt32(truncatingIfNeeded: features >> 32)
   }
 
+  /// The most entries of queue `index`.
   public func maximumSize(of index: UInt16) -> UInt16 {
     controller.queueSelect = index
     return controller.queueMaximumSize
   }
 
+  /// Places and enables queue `index`.
   public func enableQueue(_ index: UInt16, _ queue: MockQueue) -> Bool {
     controller.queueSelect = index
     controller.queueSize = queue.size
@@ -61,8 +66,10 @@ public final class DirectTransport: MockTransport {
     return controller.isQueueEnabled
   }
 
+  /// Notifies queue `index`.
   public func notify(_ index: UInt16) { controller.notify(Int(index)) }
 
+  /// Reads the device's configuration.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
     controller.readConfiguration(offset: offset, width: width)
   }
@@ -85,11 +92,13 @@ public final class MMIODriverTransport: MockTransport {
     device.write(value, BusAccess(offset: offset, width: width))
   }
 
+  /// The device status.
   public var status: UInt8 {
     get { UInt8(read(0x70)) }
     set { write(UInt64(newValue), 0x70) }
   }
 
+  /// All offered feature bits.
   public var deviceFeatures: UInt64 {
     write(0, 0x14)
     let low = read(0x10)
@@ -97,6 +106,7 @@ public final class MMIODriverTransport: MockTransport {
     return low | read(0x10) << 32
   }
 
+  /// Accepts feature bits, 32 at a time.
   public func acceptFeatures(_ features: UInt64) {
     write(0, 0x24)
     write(features & 0xFFFF_FFFF, 0x20)
@@ -104,11 +114,13 @@ public final class MMIODriverTransport: MockTransport {
     write(features >> 32, 0x20)
   }
 
+  /// The most entries of queue `index`.
   public func maximumSize(of index: UInt16) -> UInt16 {
     write(UInt64(index), 0x30)
     return UInt16(read(0x34))
   }
 
+  /// Places and enables queue `index`.
   public func enableQueue(_ index: UInt16, _ queue: MockQueue) -> Bool {
     write(UInt64(index), 0x30)
     write(UInt64(queue.size), 0x38)
@@ -121,8 +133,10 @@ public final class MMIODriverTransport: MockTransport {
     return read(0x44) == 1
   }
 
+  /// Notifies queue `index`.
   public func notify(_ index: UInt16) { write(UInt64(index), 0x50) }
 
+  /// Reads the device's configuration.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
     read(0x100 + offset, width: width)
   }

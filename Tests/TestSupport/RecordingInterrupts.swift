@@ -21,7 +21,10 @@ public final class RecordingInterrupts: VirtioInterrupts {
   /// How often the device was reset.
   public var resets: Int { state.withLock { $0.resets } }
 
+  /// Counts the signal.
   public func signalQueue(_ index: Int) { state.withLock { $0.queues[index, default: 0] += 1 } }
+  /// Counts the signal.
   public func signalConfigurationChange() { state.withLock { $0.changes += 1 } }
+  /// Counts the reset.
   public func reset() { state.withLock { $0.resets += 1 } }
 }

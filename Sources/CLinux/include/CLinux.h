@@ -69,6 +69,7 @@ static inline uintptr_t apus_thread_token(void) {
 
 // Keeps the compiler, not the processor, from moving memory accesses across.
 static inline void apus_compiler_barrier(void) { __asm__ volatile("" ::: "memory"); }
+
 // Locks the whole file for this open file description (F_OFD_SETLK): to write, or to read.
 int apus_lock_file(int fd, int exclusive);
 // The size of a block device in bytes (BLKGETSIZE64).
