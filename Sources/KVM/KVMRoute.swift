@@ -9,6 +9,19 @@ public enum KVMRoute: Hashable, Sendable {
   /// Delivers a message-signalled interrupt.
   case msi(gsi: UInt32, address: UInt64, data: UInt32)
 
+  /// What KVM starts with: each GSI leads to the pin of its number, 0 to 15 of the PICs and of the
+  /// I/O APIC, 16 to 23 of the I/O APIC alone.
+  public static var standard: [KVMRoute] {
+    (0..<UInt32(KVM_IOAPIC_NUM_PINS)).flatMap { gsi -> [KVMRoute] in
+      let ioapic = KVMRoute.irqchip(gsi: gsi, chip: .ioapic, pin: gsi)
+      return switch gsi {
+      case 0..<8: [.irqchip(gsi: gsi, chip: .picMaster, pin: gsi), ioapic]
+      case 8..<16: [.irqchip(gsi: gsi, chip: .picSlave, pin: gsi - 8), ioapic]
+      default: [ioapic]
+      }
+    }
+  }
+
   var raw: kvm_irq_routing_entry {
     var raw = kvm_irq_routing_entry()
     switch self {

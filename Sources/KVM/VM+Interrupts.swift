@@ -40,8 +40,10 @@ extension VM {
     try descriptor.perform(.irqLine, with: &raw, "GSI \(gsi), level \(level ? 1 : 0)")
   }
 
-  /// Replaces the whole table of routes, while vCPUs run (api.rst, 4.52); descriptors bound to a
-  /// GSI follow.
+  /// Replaces the whole table of routes, while vCPUs run (api.rst, 4.52).
+  ///
+  /// Descriptors bound to a GSI follow. With all controllers in the kernel, the table is
+  /// ``KVMRoute/standard`` at first: give those routes again if they are to stay.
   public func setGSIRouting(_ routes: [KVMRoute]) throws(KVMError) {
     var table = FlexibleArray(routes.map(\.raw))
     try descriptor.perform(.setGSIRouting, withWords: &table.words, "\(routes.count) routes")

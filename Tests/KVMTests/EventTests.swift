@@ -155,6 +155,20 @@ import Testing
     #expect(try guest.next() == Self.handled)
   }
 
+  @Test func aRaisedLineFollowsTheStandardRoutesGivenAgain() throws {
+    let guest = try waiting { try $0.createIRQChip() }
+    var ioapic = try guest.vm.irqChipState(.ioapic)
+    ioapic[redirectionEntry: 20] = 0x41
+    try guest.vm.setIRQChipState(ioapic)
+    let message = KVMRoute.msi(gsi: 30, address: Self.messageAddress, data: 0x52)
+    try guest.vm.setGSIRouting(KVMRoute.standard + [message])
+    #expect(try guest.next() == Self.ready)
+
+    try guest.vm.irqLine(20, level: true)
+
+    #expect(try guest.next() == Self.handled)
+  }
+
   @Test func aLevelEventIsToldOfTheEndOfItsInterrupt() throws {
     let guest = try waiting { try $0.createIRQChip() }
     var ioapic = try guest.vm.irqChipState(.ioapic)

@@ -1,6 +1,7 @@
 import Glibc
 import HostOS
 import KVM
+import Synchronization
 import Testing
 
 /// Kicks arrive, whatever the vCPU is doing.
@@ -55,6 +56,43 @@ import Testing
     #expect(try guest.run() == .interrupted)
     #expect(try guest.vcpu.registers().rax & 0xFF == 0x41)
     #expect(try guest.run() == .port(.init(isWrite: true, port: 0x510, width: 1)))
+  }
+
+  @Test(arguments: [MPState.uninitialized, .halted])
+  func aVCPUThatWaitsInTheKernelIsLeftAfterAKick(state: MPState) throws {
+    let guest = try TinyGuest(.real, GuestCode.halt) { try $0.createIRQChip() }
+    try guest.vcpu.setMPState(state)
+    let kicker = guest.vcpu.kicker
+
+    let thread = try Thread("kicker") {
+      usleep(20_000)
+      kicker.kick()
+    }
+
+    #expect(try guest.run() == .interrupted)
+    #expect(try guest.vcpu.mpState() == state)
+    thread.join()
+  }
+
+  @Test func aVCPUMayBeHandedToAThreadOfItsOwn() throws {
+    try Signals.installWakeUpHandler(for: VCPUKicker.defaultSignal)
+    let vm = try KVMSystem().makeVM()
+    try vm.createIRQChip()
+    let vcpu = try vm.makeVCPU(1)
+    try vcpu.setMPState(.uninitialized)
+    let kicker = vcpu.kicker
+    let interruptions = SharedNumber()
+
+    let thread = try Thread("vcpu") {
+      vcpu.attachToCurrentThread()
+      defer { vcpu.detachFromThread() }
+      guard let exit = try? vcpu.run(), exit == .interrupted else { return }
+      interruptions.value.add(1, ordering: .relaxed)
+    }
+    kicker.kick()
+    thread.join()
+
+    #expect(interruptions.value.load(ordering: .relaxed) == 1)
   }
 
   @Test func severalKicksBetweenRunsCountAsOne() throws {
