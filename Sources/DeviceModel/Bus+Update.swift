@@ -15,9 +15,10 @@ struct BusRetirement: Sendable {
 }
 
 extension Bus {
-  /// How often a waiting update looks again before it yields its processor, and before it sleeps.
-  private static var spins: Int { 100 }
-  private static var yields: Int { 200 }
+  /// How long a waiting update sleeps before it looks again, in microseconds.
+  private static var pause: UInt32 { 50 }
+  /// How often an update that need not wait looks before it leaves the rest to the readers.
+  private static var patience: Int { 10 }
   /// How many tables may wait for a handler that does not return before updates from inside accesses are slowed.
   private static var retiredLimit: Int { 256 }
   /// The delay of such an update, in microseconds.
@@ -74,21 +75,17 @@ extension Bus {
 
   /// Waits for accesses to end: without limit, or only as long as register accesses usually take.
   ///
-  /// It polls, so that leaving an access costs the vCPU nothing: updates are rare, accesses are not.
+  /// It sleeps and looks again, so that leaving an access costs the vCPU nothing. A busier wait would take the
+  /// readers' cache lines from them with each look; and a thread that updates in a loop lets them
+  /// get to know a table before it makes the next.
   private func wait(for accesses: inout [BusAccessInProgress], untilOver: Bool) {
-    var round = 0
+    var looks = 0
     while true {
       accesses.removeAll(where: \.isOver)
       if accesses.isEmpty { return }
-      round += 1
-      if round < Self.spins { continue }
-      if round < Self.yields {
-        sched_yield()
-      } else if untilOver {
-        usleep(50)
-      } else {
-        return
-      }
+      looks += 1
+      if looks > Self.patience, !untilOver { return }
+      usleep(Self.pause)
     }
   }
 
@@ -99,8 +96,8 @@ extension Bus {
       return state.retired.count
     }
     for access in retirement.accesses { access.reader.requestReclaim() }
-    // A reader stores that it left, then loads its flags; this thread stored the flags, and now looks whether it left:
-    // the same pattern as in `accessesInProgress`. A reader seen inside from here on will see its flag.
+    // A reader stores that it left, then loads the request; this thread stored the request, and now looks whether it left:
+    // the same pattern as in `accessesInProgress`. A reader seen inside from here on will see the request.
     barrier()
     reclaim()
     // A guest that moves ranges in a loop while a device holds one of its vCPUs up would fill our memory with

@@ -4,15 +4,16 @@ import Synchronization
 
 /// The words that one reading thread writes and updating threads read, in cache lines of their own.
 struct BusReaderRecord: ~Copyable {
-  /// Odd while the thread is inside an access; grows with each, so that a waiting writer can tell a reader
-  /// that stayed from one that came back.
-  let active = Atomic<UInt>(0)
-  /// The thread in the access, by `apus_thread_token`; meaningful while `active` is odd.
+  /// Where the thread is; see ``BusReader/Mark``.
+  let active: Atomic<UInt>
+  /// The thread in the access, by `apus_thread_token`; meaningful during one.
   let owner = Atomic<UInt>(0)
-  /// What the reader has to do besides reading; see ``BusReader/Flag``.
-  let flags = Atomic<UInt>(0)
+  /// Whether a retired table waits for this reader, so that it has to reclaim on leaving.
+  let reclaims = Atomic<Bool>(false)
   /// Accesses that nobody claimed, wholly or in part.
   let unclaimed = Atomic<UInt64>(0)
+
+  init(mark: UInt) { active = Atomic(mark) }
 }
 
 /// A ``BusView`` as the buses that it reads see it: is it inside an access, and since when.
@@ -21,12 +22,18 @@ struct BusReaderRecord: ~Copyable {
 /// for it.
 @safe
 final class BusReader: @unchecked Sendable {
-  /// Bits of ``BusReaderRecord/flags``.
-  enum Flag {
-    /// A retired table waits for this reader: reclaim on leaving.
-    static var reclaim: UInt { 1 }
-    /// No membarrier here: fences on entering and leaving.
+  /// The parts of ``BusReaderRecord/active``.
+  enum Mark {
+    /// The thread is inside an access.
+    static var inside: UInt { 1 }
+    /// The thread needs fences, since there is no ``ProcessBarrier``.
     static var fences: UInt { 2 }
+    /// Added by each access, so that a waiting update can tell a reader that stayed from one that came back.
+    static var step: UInt { 4 }
+
+    /// Whether an access can begin without further ado.
+    @inline(__always)
+    static func isPlain(_ mark: UInt) -> Bool { mark & (inside | fences) == 0 }
   }
 
   // Two lines, since processors fetch lines in pairs.
@@ -42,9 +49,8 @@ final class BusReader: @unchecked Sendable {
     )
     unsafe record = memory.initializeMemory(
       as: BusReaderRecord.self,
-      to: BusReaderRecord()
+      to: BusReaderRecord(mark: fences ? Mark.fences : 0)
     )
-    if fences { unsafe record.pointee.flags.store(Flag.fences, ordering: .relaxed) }
   }
 
   deinit {
@@ -55,7 +61,7 @@ final class BusReader: @unchecked Sendable {
   var access: UInt? {
     // Pairs with the releasing stores of BusView.enter and leave.
     let active = unsafe record.pointee.active.load(ordering: .acquiring)
-    return active & 1 == 1 ? active : nil
+    return active & Mark.inside != 0 ? active : nil
   }
 
   /// Whether the calling thread is inside an access of this reader.
@@ -69,7 +75,7 @@ final class BusReader: @unchecked Sendable {
 
   /// Has the reader reclaim when it leaves the access that it is in.
   func requestReclaim() {
-    unsafe record.pointee.flags.bitwiseOr(Flag.reclaim, ordering: .relaxed)
+    unsafe record.pointee.reclaims.store(true, ordering: .relaxed)
   }
 }
 

@@ -1,3 +1,5 @@
+import CLinux
+
 /// An immutable map from addresses to devices: the ranges of one bus, sorted, in one allocation.
 ///
 /// Layout: a header, then the first addresses of all ranges (the keys, dense, since a search touches
@@ -60,7 +62,9 @@ struct BusTable: @unchecked Sendable {
     while count > 1 {
       let half = count &>> 1
       // SAFETY: index + count never exceeds the number of keys.
-      index &+= unsafe keys[index &+ half] <= address ? half : 0
+      let isBelow = unsafe keys[index &+ half] <= address
+      let mask = apus_opaque(0 &- (isBelow ? 1 : 0))
+      index &+= half & Int(truncatingIfNeeded: mask)
       count &-= half
     }
     return index

@@ -55,16 +55,11 @@ public final class BusView: @unchecked Sendable {
   ///   - width: 1 to 8 bytes; one that is no power of two is split.
   /// - Returns: The value in the low `8 * width` bits, the others zero; bytes of nobody's are 0xFF.
   public func read(_ address: UInt64, width: Int) -> UInt64 {
-    let mark = enter()
-    let value: UInt64
-    switch route(address, width) {
-    case .device(let slot, let offset): value = unsafe slot.pointee.read(offset, width)
-    case .nobody:
-      countUnclaimed()
-      value = lowBytes(width)
-    case .several: value = readPieces(address, width)
-    }
-    leave(mark)
+    let mark = unsafe record.pointee.active.load(ordering: .relaxed)
+    if _slowPath(!BusReader.Mark.isPlain(mark)) { return readSlowly(address, width) }
+    enter(mark)
+    let value = answer(address, width)
+    leave()
     return value
   }
 
@@ -75,69 +70,106 @@ public final class BusView: @unchecked Sendable {
   ///   - address: The first byte's address.
   ///   - width: 1 to 8 bytes; one that is no power of two is split.
   public func write(_ value: UInt64, at address: UInt64, width: Int) {
-    let mark = enter()
+    let mark = unsafe record.pointee.active.load(ordering: .relaxed)
+    if _slowPath(!BusReader.Mark.isPlain(mark)) { return writeSlowly(value, address, width) }
+    enter(mark)
+    deliver(value, address, width)
+    leave()
+  }
+}
+
+extension BusView {
+  /// Marks this thread as inside an access; tables found from here on stay until ``leave()``.
+  @inline(__always)
+  private func enter(_ mark: UInt) {
+    // Before `active`, which releases it: a thread that sees the mark sees whose it is.
+    unsafe record.pointee.owner.store(apus_thread_token(), ordering: .relaxed)
+    unsafe record.pointee.active.store(mark &+ BusReader.Mark.inside, ordering: .releasing)
+    // Pairs with the barrier in Bus.accessesInProgress: the mark is stored before the table is loaded.
+    apus_compiler_barrier()
+  }
+
+  /// Ends the access that ``enter(_:)`` began.
+  @inline(__always)
+  private func leave() {
+    exit()
+    // Pairs with the barrier in Bus.postpone: the mark is stored before the request is loaded.
+    apus_compiler_barrier()
+    if _slowPath(unsafe record.pointee.reclaims.load(ordering: .relaxed)) { reclaim() }
+  }
+
+  /// Marks this thread as outside, and the access as another than the next.
+  @inline(__always)
+  private func exit() {
+    // Loaded again, not kept: one register less to save in every access. Releases all that was read
+    // of tables and devices to whoever frees them.
+    let mark = unsafe record.pointee.active.load(ordering: .relaxed)
+    let next = mark &- BusReader.Mark.inside &+ BusReader.Mark.step
+    unsafe record.pointee.active.store(next, ordering: .releasing)
+  }
+
+  /// Releases what waited for this reader to leave.
+  @inline(never)
+  private func reclaim() {
+    unsafe record.pointee.reclaims.store(false, ordering: .relaxed)
+    // An update that asks from here on finds this reader outside, and does the work itself.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    local.reclaim()
+    bus.reclaim()
+  }
+
+  /// ``read(_:width:)`` inside another access, or where this thread needs fences.
+  @inline(never)
+  private func readSlowly(_ address: UInt64, _ width: Int) -> UInt64 {
+    let mark = unsafe record.pointee.active.load(ordering: .relaxed)
+    if mark & BusReader.Mark.inside != 0 { return answer(address, width) }
+    enterWithFence(mark)
+    let value = answer(address, width)
+    leaveWithFence()
+    return value
+  }
+
+  /// ``write(_:at:width:)`` inside another access, or where this thread needs fences.
+  @inline(never)
+  private func writeSlowly(_ value: UInt64, _ address: UInt64, _ width: Int) {
+    let mark = unsafe record.pointee.active.load(ordering: .relaxed)
+    if mark & BusReader.Mark.inside != 0 { return deliver(value, address, width) }
+    enterWithFence(mark)
+    deliver(value, address, width)
+    leaveWithFence()
+  }
+
+  private func enterWithFence(_ mark: UInt) {
+    enter(mark)
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+  }
+
+  private func leaveWithFence() {
+    exit()
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    if _slowPath(unsafe record.pointee.reclaims.load(ordering: .relaxed)) { reclaim() }
+  }
+
+  /// Reads, inside an access.
+  @inline(__always)
+  private func answer(_ address: UInt64, _ width: Int) -> UInt64 {
+    switch route(address, width) {
+    case .device(let slot, let offset): return unsafe slot.pointee.read(offset, width)
+    case .nobody:
+      countUnclaimed()
+      return lowBytes(width)
+    case .several: return readPieces(address, width)
+    }
+  }
+
+  /// Writes, inside an access.
+  @inline(__always)
+  private func deliver(_ value: UInt64, _ address: UInt64, _ width: Int) {
     switch route(address, width) {
     case .device(let slot, let offset): unsafe slot.pointee.write(value, offset, width)
     case .nobody: countUnclaimed()
     case .several: writePieces(value, address, width)
     }
-    leave(mark)
-  }
-}
-
-extension BusView {
-  /// Who answers an access.
-  @safe
-  private enum Route {
-    /// One device has every byte.
-    case device(UnsafeMutablePointer<BusSlot>, offset: UInt64)
-    /// No device has any byte.
-    case nobody
-    /// The bytes have different owners, or the width is no power of two.
-    case several
-  }
-
-  /// Marks this thread as inside an access; tables found from here on stay until ``leave(_:)``.
-  ///
-  /// - Returns: The mark before: even, or odd in an access made by a handler.
-  @inline(__always)
-  private func enter() -> UInt {
-    let mark = unsafe record.pointee.active.load(ordering: .relaxed)
-    // Before `active`, which releases it: a thread that sees the mark sees whose it is.
-    unsafe record.pointee.owner.store(apus_thread_token(), ordering: .relaxed)
-    unsafe record.pointee.active.store(mark | 1, ordering: .releasing)
-    if unsafe record.pointee.flags.load(ordering: .relaxed) & BusReader.Flag.fences != 0 { fence() }
-    // Pairs with the barrier in Bus.accessesInProgress: the mark is stored before the table is loaded.
-    apus_compiler_barrier()
-    return mark
-  }
-
-  /// Ends the access that ``enter()`` began, or nothing if that was inside another.
-  @inline(__always)
-  private func leave(_ mark: UInt) {
-    let next = mark &+ ((mark & 1) ^ 1) &* 2
-    // Releases all that was read of tables and devices to whoever frees them.
-    unsafe record.pointee.active.store(next, ordering: .releasing)
-    // Pairs with the barrier in Bus.postpone: the mark is stored before the flags are loaded.
-    apus_compiler_barrier()
-    if unsafe record.pointee.flags.load(ordering: .relaxed) != 0 { left() }
-  }
-
-  @inline(never)
-  private func fence() {
-    atomicMemoryFence(ordering: .sequentiallyConsistent)
-  }
-
-  /// The rest of ``leave(_:)``, where a flag is set.
-  @inline(never)
-  private func left() {
-    fence()
-    let isInside = unsafe record.pointee.active.load(ordering: .relaxed) & 1 == 1
-    if isInside { return }
-    let flags = unsafe record.pointee.flags.bitwiseAnd(~BusReader.Flag.reclaim, ordering: .relaxed)
-    guard flags.oldValue & BusReader.Flag.reclaim != 0 else { return }
-    local.reclaim()
-    bus.reclaim()
   }
 
   @inline(__always)
@@ -148,29 +180,13 @@ extension BusView {
   }
 
   @inline(__always)
-  private func route(_ address: UInt64, _ width: Int) -> Route {
-    let last = address &+ UInt64(truncatingIfNeeded: width &- 1)
-    // Widths 1, 2, 4 and 8 are whole; an access that passes the end of the space is not.
-    guard last >= address, width < 16, 0x116 &>> width & 1 != 0 else { return .several }
-    if let table = localRoot.load() {
-      // The last range that starts within or before the access: if that one does not touch it, none does.
-      let index = table.index(atOrBelow: last)
-      let slot = unsafe table.slot(index)
-      let first = table.first(index)
-      if first <= last, unsafe slot.pointee.last >= address {
-        guard first <= address, unsafe slot.pointee.last >= last else { return .several }
-        return unsafe .device(slot, offset: address &- first)
-      }
-    }
-    if let table = busRoot.load() {
-      let index = table.index(atOrBelow: last)
-      let slot = unsafe table.slot(index)
-      let first = table.first(index)
-      if first <= last, unsafe slot.pointee.last >= address {
-        guard first <= address, unsafe slot.pointee.last >= last else { return .several }
-        return unsafe .device(slot, offset: address &- first)
-      }
-    }
-    return .nobody
+  private func route(_ address: UInt64, _ width: Int) -> BusRoute {
+    let more = UInt64(truncatingIfNeeded: width &- 1)
+    let last = address &+ more
+    guard 0b1_0001_0110 &>> width & 1 != 0 else { return .several }
+    if let table = localRoot.load(), let route = table.route(address, more, last) { return route }
+    if let table = busRoot.load(), let route = table.route(address, more, last) { return route }
+    // An access that passes the end of the space was looked up from the wrong end.
+    return last < address ? .several : .nobody
   }
 }

@@ -61,7 +61,6 @@ int apus_pidfd_open(int process);
 int apus_spawn(const char *path, char *const *arguments, char *const *environment,
                const int *descriptors, int count);
 
-
 // A value that differs between threads alive at the same time: the thread pointer, no call.
 static inline uintptr_t apus_thread_token(void) {
   return (uintptr_t)__builtin_thread_pointer();
@@ -74,3 +73,9 @@ static inline void apus_compiler_barrier(void) { __asm__ volatile("" ::: "memory
 int apus_lock_file(int fd, int exclusive);
 // The size of a block device in bytes (BLKGETSIZE64).
 int apus_block_device_size(int fd, uint64_t *size);
+
+// The value itself, of which the compiler knows nothing: keeps it from making a branch of a mask.
+static inline uint64_t apus_opaque(uint64_t value) {
+  __asm__("" : "+r"(value));
+  return value;
+}

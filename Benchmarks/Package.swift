@@ -1,0 +1,39 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+]
+
+let package = Package(
+  name: "apus-benchmarks",
+  dependencies: [
+    .package(name: "apus", path: ".."),
+    .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []),
+  ],
+  targets: [
+    // The C binary search that the bus is measured against.
+    .target(name: "CBusPeer", cSettings: [.unsafeFlags(["-O2"])]),
+    // Ratios to the peer, from one and two threads, with and without updates.
+    .executableTarget(
+      name: "bus-benchmark",
+      dependencies: ["CBusPeer", .product(name: "DeviceModel", package: "apus")],
+      swiftSettings: settings
+    ),
+    // Single functions, with baselines: `swift package benchmark`.
+    .executableTarget(
+      name: "BusBenchmarks",
+      dependencies: [
+        .product(name: "DeviceModel", package: "apus"),
+        .product(name: "Benchmark", package: "benchmark"),
+      ],
+      path: "Benchmarks/Bus",
+      plugins: [.plugin(name: "BenchmarkPlugin", package: "benchmark")]
+    ),
+  ],
+  swiftLanguageModes: [.v6]
+)
