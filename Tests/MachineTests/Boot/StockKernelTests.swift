@@ -9,10 +9,13 @@ import Testing
   }
 
   @Test(
-    .enabled(if: path("APUS_TEST_BZIMAGE") != nil, "APUS_TEST_BZIMAGE names no Debian bzImage")
+    .enabled(
+      if: path("APUS_TEST_KERNEL_BZIMAGE") != nil,
+      "APUS_TEST_KERNEL_BZIMAGE names no Debian bzImage"
+    )
   )
   func aStockBzImageIsLoadedWhereItPrefers() throws {
-    let path = try #require(Self.path("APUS_TEST_BZIMAGE"))
+    let path = try #require(Self.path("APUS_TEST_KERNEL_BZIMAGE"))
     let fixture = try BootFixture(size: 256 << 20)
     let loader = try Bootloader(BootRequest(kernel: path, commandLine: "console=ttyS0"))
     let state = try loader.load(into: fixture.memory, map: fixture.map, rsdp: fixture.rsdp)
@@ -23,10 +26,13 @@ import Testing
   }
 
   @Test(
-    .enabled(if: path("APUS_TEST_VMLINUX") != nil, "APUS_TEST_VMLINUX names no Debian vmlinux")
+    .enabled(
+      if: path("APUS_TEST_KERNEL_PVH") != nil,
+      "APUS_TEST_KERNEL_PVH names no Debian vmlinux"
+    )
   )
   func aStockVmlinuxIsLoadedAtItsPVHEntry() throws {
-    let path = try #require(Self.path("APUS_TEST_VMLINUX"))
+    let path = try #require(Self.path("APUS_TEST_KERNEL_PVH"))
     let fixture = try BootFixture(size: 256 << 20)
     let loader = try Bootloader(BootRequest(kernel: path))
     let state = try loader.load(into: fixture.memory, map: fixture.map, rsdp: fixture.rsdp)
