@@ -39,6 +39,7 @@ let package = Package(
   targets: [
     .target(name: "CLinux"),
     module("HostOS", ["CLinux"]),
+    module("EmulatedHost", ["CLinux", "HostOS"]),
     module("GuestMemory", ["HostOS"]),
     module("KVM", ["CLinux", "HostOS"]),
     module("DeviceModel", ["CLinux", "HostOS", "GuestMemory"]),
@@ -46,17 +47,20 @@ let package = Package(
     module("PCI", ["HostOS", "GuestMemory", "DeviceModel", log]),
     module("Platform", ["HostOS", "GuestMemory", "DeviceModel"]),
     module(
-      "Virtio", ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", log]),
+      "Virtio",
+      ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", log]
+    ),
     module(
       "Machine",
       [
         "CLinux", "HostOS", "GuestMemory", "KVM", "DeviceModel", "Interrupts", "PCI", "Platform",
         "Virtio", log,
-      ]),
+      ]
+    ),
     .executableTarget(
       name: "apus",
       dependencies: [
-        "HostOS", "Machine", log,
+        "EmulatedHost", "HostOS", "Machine", log,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings
@@ -67,6 +71,7 @@ let package = Package(
       path: "Tests/TestSupport"
     ),
     tests("HostOS"),
+    tests("EmulatedHost", ["HostOS"]),
     tests("GuestMemory", ["HostOS"]),
     tests("KVM", ["HostOS", "GuestMemory"]),
     tests("DeviceModel", ["HostOS"]),
@@ -76,8 +81,9 @@ let package = Package(
     tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "Interrupts", "PCI", log]),
     tests(
       "Machine",
-      ["HostOS", "KVM", "DeviceModel", "GuestMemory", "PCI", "Platform", "Virtio", log]),
-    .testTarget(name: "ApusTests", dependencies: ["HostOS", "TestSupport"]),
+      ["HostOS", "KVM", "DeviceModel", "GuestMemory", "PCI", "Platform", "Virtio", log]
+    ),
+    .testTarget(name: "ApusTests", dependencies: ["apus", "HostOS", "Machine", "TestSupport"]),
   ],
   swiftLanguageModes: [.v6]
 )

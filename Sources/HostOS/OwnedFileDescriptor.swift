@@ -29,15 +29,20 @@ public struct OwnedFileDescriptor: ~Copyable, Sendable {
     }
   }
 
+  /// Makes a descriptor of its own for the open file behind `number`, which stays the caller's.
+  public init(duplicating number: Int32) throws(SystemError) {
+    rawValue = try retrying("fcntl(F_DUPFD_CLOEXEC)", "descriptor \(number)") {
+      apus_fcntl(number, F_DUPFD_CLOEXEC, 0)
+    }
+  }
+
   deinit {
     _ = Glibc.close(rawValue)
   }
 
   /// Makes a second, independently owned descriptor for the same open file.
   public borrowing func duplicated() throws(SystemError) -> OwnedFileDescriptor {
-    let source = rawValue
-    let copy = try retrying("fcntl(F_DUPFD_CLOEXEC)") { apus_fcntl(source, F_DUPFD_CLOEXEC, 0) }
-    return OwnedFileDescriptor(adopting: copy)
+    try OwnedFileDescriptor(duplicating: rawValue)
   }
 
   /// Gives up ownership, for a descriptor that another process or the kernel now owns.

@@ -70,6 +70,7 @@ public struct Poller: ~Copyable, Sendable {
   /// - Parameters:
   ///   - timeout: Milliseconds to wait at most; `nil` waits for ever, 0 does not wait.
   ///   - body: Called for each ready descriptor; not at all when the time ran out.
+  /// - Throws: ``SystemError`` if the wait fails for another reason than a signal.
   public borrowing func wait(
     timeout: Int32? = nil,
     _ body: (Event) -> Void

@@ -51,6 +51,14 @@ public struct Thread: ~Copyable, Sendable {
     discard self
   }
 
+  /// Lets the thread run on by itself until the process ends.
+  ///
+  /// For threads that wait for the outside world for as long as the process lives.
+  public consuming func detach() {
+    _ = pthread_detach(handle)
+    discard self
+  }
+
   deinit {
     _ = pthread_join(handle, nil)
   }

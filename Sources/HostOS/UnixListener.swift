@@ -1,0 +1,75 @@
+import CLinux
+import Glibc
+
+/// A unix stream socket that waits for clients, and whose file goes when it does.
+public struct UnixListener: ~Copyable, Sendable {
+  private let descriptor: OwnedFileDescriptor
+  private let path: String
+
+  /// Listens at `path`; a socket that a dead process left there is replaced.
+  ///
+  /// - Parameter path: At most 107 bytes (unix(7)).
+  /// - Throws: ``SystemError``, `EADDRINUSE` if somebody listens there or another file is in the way.
+  public init(path: String) throws(SystemError) {
+    let number = try retrying("socket") {
+      socket(
+        AF_UNIX,
+        Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue),
+        0
+      )
+    }
+    let descriptor = OwnedFileDescriptor(adopting: number)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = Array(path.utf8)
+    guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
+      throw SystemError(call: "bind", code: ENAMETOOLONG, subject: path)
+    }
+    // SAFETY: the path fits in the field, with a NUL after it.
+    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    if Self.isAbandoned(address, path) { _ = unsafe unlink(path) }
+    _ = try retrying("bind", path) { unsafe Self.call(address) { unsafe bind(number, $0, $1) } }
+    _ = try retrying("listen", path) { listen(number, 1) }
+    self.descriptor = descriptor
+    self.path = path
+  }
+
+  deinit { _ = unsafe unlink(path) }
+
+  /// For polling: readable while a client waits.
+  public var rawValue: Int32 { descriptor.rawValue }
+
+  /// Takes the next client, non-blocking, or `nil` if none waits.
+  public borrowing func accept() -> OwnedFileDescriptor? {
+    let number = Glibc.accept(descriptor.rawValue, nil, nil)
+    guard number >= 0 else { return nil }
+    let client = OwnedFileDescriptor(adopting: number)
+    _ = apus_fcntl(number, F_SETFD, Int(FD_CLOEXEC))
+    try? FileIO.setNonBlocking(number)
+    return client
+  }
+
+  /// Whether a socket file is there that nobody listens on.
+  private static func isAbandoned(_ address: sockaddr_un, _ path: String) -> Bool {
+    var status = stat()
+    guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
+      return false
+    }
+    let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard probe >= 0 else { return false }
+    defer { _ = close(probe) }
+    return unsafe call(address) { unsafe connect(probe, $0, $1) } != 0 && errno == ECONNREFUSED
+  }
+
+  private static func call(
+    _ address: sockaddr_un,
+    _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
+    unsafe withUnsafePointer(to: address) { pointer in
+      // SAFETY: every socket address starts with the fields of `sockaddr`.
+      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+  }
+}
