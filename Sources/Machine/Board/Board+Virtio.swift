@@ -1,0 +1,129 @@
+import DeviceModel
+import GuestMemory
+import Interrupts
+import Logging
+import PCI
+import Platform
+import Virtio
+
+/// The virtio devices, and where each is attached.
+extension Board {
+  private struct Attached {
+    let device: any VirtioDevice
+    /// The device number or register address that the user chose.
+    let address: UInt64?
+    /// What messages call it: the file of a disk.
+    let label: String
+  }
+
+  func addVirtio(_ attachments: Attachments) throws {
+    var devices: [Attached] = []
+    for (index, disk) in configuration.disks.enumerated() {
+      let image = try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
+      let device = Block(image, name: "disk\(index)")
+      devices.append(Attached(device: device, address: disk.address, label: disk.path))
+    }
+    if let console = attachments.console {
+      devices.append(Attached(device: console, address: nil, label: console.name))
+    }
+    if configuration.hasEntropy {
+      let device = Entropy()
+      devices.append(Attached(device: device, address: nil, label: device.name))
+    }
+    switch configuration.transport {
+    case .pci: try attachToPCI(devices)
+    case .mmio: try attachToMemory(devices)
+    }
+  }
+
+  private func attachToPCI(_ devices: [Attached]) throws {
+    for device in devices {
+      guard let slot = device.address, !(1...31).contains(slot) else { continue }
+      throw MachineError.slot(disk: device.label, slot)
+    }
+    let slots = try places(devices, from: Array(1...31), kind: "PCI") { "PCI device \($0)" }
+    var allocator = PCIResourceAllocator(
+      memory32: PCIWindow(MemoryMap.pciWindow32),
+      memory64: PCIWindow(map.pciWindow64)
+    )
+    for (device, place) in zip(devices, slots) {
+      let slot = UInt8(truncatingIfNeeded: place)
+      let gsi = PCIInterruptRouting.gsi(device: slot, pin: .a)
+      let transport = try PCITransport(
+        device.device,
+        memory: memory,
+        line: pins[Int(gsi)].makeSource(),
+        messages: plane,
+        doorbells: plane,
+        logger: Logger(label: device.device.name)
+      )
+      // PCI 3.0, 6.2.4: firmware leaves the line it chose here; drivers that know no ACPI use it.
+      transport.configuration.store(gsi, 0x3C, width: 1)
+      try allocator.assign(to: transport)
+      try pci.add(transport, at: PCIAddress(device: slot))
+      controllers.append(transport.controller)
+      note(device.device.name, gsi: gsi)
+    }
+  }
+
+  private func attachToMemory(_ devices: [Attached]) throws {
+    let range = MemoryMap.virtioMMIO
+    let step = MemoryMap.virtioMMIOSlotSize
+    let all = Array(
+      stride(from: range.lowerBound.rawValue, to: range.upperBound.rawValue, by: Int(step))
+    )
+    for device in devices {
+      guard let address = device.address, !all.contains(address) else { continue }
+      throw MachineError.registers(
+        disk: device.label,
+        address,
+        first: range.lowerBound.rawValue,
+        last: range.upperBound.rawValue - step
+      )
+    }
+    let addresses = try places(devices, from: all, kind: "virtio-mmio") { hex($0) }
+    for (index, (device, address)) in zip(devices, addresses).enumerated() {
+      let gsi = PCIInterruptRouting.firstGSI + UInt32(index % PCIInterruptRouting.count)
+      let transport = try MMIOTransport(
+        device.device,
+        at: GuestAddress(address),
+        memory: memory,
+        line: pins[Int(gsi)].makeSource(),
+        doorbells: plane,
+        logger: Logger(label: device.device.name)
+      )
+      try memoryBus.add(transport, device.device.name, at: address, MMIOTransport.windowCount)
+      virtioMMIO.append(
+        ACPIConfiguration.VirtioMMIO(address: GuestAddress(address), count: step, interrupt: gsi)
+      )
+      controllers.append(transport.controller)
+      note(device.device.name, gsi: gsi)
+    }
+  }
+
+  /// Finds a place for each device: those that were asked for first, the others in what is left.
+  private func places(
+    _ devices: [Attached],
+    from all: [UInt64],
+    kind: String,
+    named name: (UInt64) -> String
+  ) throws(MachineError) -> [UInt64] {
+    var taken: [UInt64: String] = [:]
+    for device in devices {
+      guard let address = device.address else { continue }
+      if let other = taken[address] {
+        throw .addressTaken(by: other, wanted: device.label, address: name(address))
+      }
+      taken[address] = device.label
+    }
+    guard devices.count <= all.count else { throw .tooManyDevices(kind: kind, limit: all.count) }
+    var free = all.filter { taken[$0] == nil }[...]
+    return devices.map { $0.address ?? free.popFirst() ?? 0 }
+  }
+}
+
+extension PCIWindow {
+  fileprivate init(_ range: Range<GuestAddress>) {
+    self.init(base: range.lowerBound.rawValue, size: range.byteCount)
+  }
+}

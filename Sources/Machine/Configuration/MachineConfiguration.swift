@@ -1,0 +1,98 @@
+/// Everything that a user says about a machine, before any of it exists.
+///
+/// Plain values; ``MachineConfiguration/validate()`` holds them against what a machine can be.
+public struct MachineConfiguration: Equatable, Sendable {
+  /// What a virtio device is attached to.
+  public enum Transport: String, Sendable, CaseIterable {
+    /// A function on the PCI bus (virtio 1.2, 4.1).
+    case pci
+    /// Registers in memory (virtio 1.2, 4.2).
+    case mmio
+  }
+
+  /// What happens when the guest resets the machine.
+  public enum ResetAction: String, Sendable, CaseIterable {
+    /// The run ends.
+    case exit
+    /// The machine starts again from the beginning, with the same files.
+    case restart
+  }
+
+  /// Where the bytes of a serial port or console come from and go to.
+  public enum Stream: Equatable, Sendable {
+    /// Nowhere; nothing comes.
+    case none
+    /// Our standard input and output.
+    case standard
+    /// A file that is made or emptied; nothing comes from it.
+    case file(String)
+    /// A unix socket that we listen on, one client at a time.
+    case unix(String)
+    /// A character device, both ways.
+    case device(String)
+  }
+
+  /// A disk.
+  public struct Disk: Equatable, Sendable {
+    /// The image file or block device.
+    public var path: String
+    /// Whether the guest may only read it.
+    public var isReadOnly: Bool
+    /// Where it sits: a PCI device number (1–31) or the address of its registers; `nil` is the next.
+    public var address: UInt64?
+
+    /// Describes the disk in the file at `path`.
+    public init(path: String, isReadOnly: Bool = false, address: UInt64? = nil) {
+      self.path = path
+      self.isReadOnly = isReadOnly
+      self.address = address
+    }
+  }
+
+  /// The kernel image.
+  public var kernel: String
+  /// How the kernel is entered; `nil` is what its file says.
+  public var bootProtocol: BootProtocol?
+  /// The initial RAM disk, in parts, or the modules of a Multiboot kernel with their arguments.
+  public var initialFiles: [String] = []
+  /// What the kernel is told.
+  public var commandLine = ""
+  /// Virtual processors, 1 to ``processorLimit``.
+  public var processorCount = 1
+  /// Guest RAM in bytes.
+  public var memory: UInt64 = 512 << 20
+  /// Whether guest RAM comes from the host's pool of huge pages.
+  public var usesHugePages = false
+  /// The disks, in order.
+  public var disks: [Disk] = []
+  /// What virtio devices are attached to.
+  public var transport = Transport.pci
+  /// The first serial port.
+  public var serial = Stream.standard
+  /// The virtio console; there is none for ``Stream/none``.
+  public var console = Stream.none
+  /// Whether there is a virtio entropy source.
+  public var hasEntropy = true
+  /// Whether a write to port 0xF4 ends the process.
+  public var hasDebugExit = false
+  /// Whether there are the ports of a test device at 0xE0 and 0x2000.
+  public var hasTestDevice = false
+  /// What a reset of the machine does.
+  public var onReset = ResetAction.exit
+
+  /// The most virtual processors.
+  public static var processorLimit: Int { 64 }
+
+  /// A machine with `kernel` and the defaults.
+  public init(kernel: String) { self.kernel = kernel }
+
+  /// Checks what does not need a file or the host.
+  ///
+  /// - Throws: ``MachineError``, the first that is wrong.
+  public func validate() throws(MachineError) {
+    guard (1...Self.processorLimit).contains(processorCount) else {
+      throw .processorCount(processorCount)
+    }
+    if serial == .standard, console == .standard { throw .standardStreamTaken }
+  }
+}

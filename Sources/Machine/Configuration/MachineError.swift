@@ -1,0 +1,50 @@
+/// What a user asked for that cannot be; each shown as one line with the value and the remedy.
+public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
+  /// The number of processors is out of range.
+  case processorCount(Int)
+  /// KVM on this host takes fewer processors.
+  case hostProcessorLimit(asked: Int, limit: Int)
+  /// The host cannot provide the memory.
+  case memory(bytes: UInt64, reason: String)
+  /// A PCI device number is out of range.
+  case slot(disk: String, UInt64)
+  /// The address of memory-mapped registers is not one of the slots for them.
+  case registers(disk: String, UInt64, first: UInt64, last: UInt64)
+  /// Two devices ask for one address.
+  case addressTaken(by: String, wanted: String, address: String)
+  /// There is no room for another device.
+  case tooManyDevices(kind: String, limit: Int)
+  /// Standard input and output can serve one port only.
+  case standardStreamTaken
+  /// A stream cannot be opened.
+  case stream(path: String, reason: String)
+
+  /// One line: the value and the remedy.
+  public var description: String {
+    switch self {
+    case .processorCount(let count):
+      "--cpus \(count): a machine has 1 to \(MachineConfiguration.processorLimit) processors"
+    case .hostProcessorLimit(let asked, let limit):
+      "--cpus \(asked): this host's KVM takes at most \(limit) processors; ask for fewer"
+    case .memory(let bytes, let reason):
+      "--memory \(bytes) bytes: the host cannot provide it (\(reason)); ask for less"
+    case .slot(let disk, let slot):
+      "--disk \(disk),slot=\(slot): PCI device numbers are 1 to 31"
+    case .registers(let disk, let address, let first, let last):
+      "--disk \(disk),address=\(hex(address)): registers sit at a multiple of 0x1000 from "
+        + "\(hex(first)) to \(hex(last))"
+    case .addressTaken(let other, let wanted, let address):
+      "\(wanted) and \(other) are both at \(address): give one of them another address"
+    case .tooManyDevices(let kind, let limit):
+      "more than \(limit) \(kind) devices: take some away"
+    case .standardStreamTaken:
+      "--serial stdio and --console stdio: only one of them can have the terminal; "
+        + "give the other none, file:F or unix:F"
+    case .stream(let path, let reason):
+      "\(path): \(reason); name a path that can be made and written"
+    }
+  }
+}
+
+/// `0xfeb00000`.
+func hex(_ value: UInt64) -> String { "0x" + String(value, radix: 16) }

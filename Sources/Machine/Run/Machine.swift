@@ -1,0 +1,73 @@
+import DeviceModel
+import HostOS
+import KVM
+import PCI
+import Platform
+import Virtio
+
+/// The virtual machine: what a user starts, from configuration to outcome.
+public enum Machine {
+  /// Runs a guest until its end, on the calling thread and threads of its own.
+  ///
+  /// To be called once, on a thread that may block signals: SIGTERM, SIGINT and SIGHUP end the guest.
+  /// Everything that was opened is closed on return, and a terminal is as it was.
+  ///
+  /// - Returns: How the run ended.
+  /// - Throws: What is wrong with the configuration (see ``isUserError(_:)``), or with the host.
+  public static func run(_ configuration: MachineConfiguration) throws -> Outcome {
+    try configuration.validate()
+    try Signals.installWakeUpHandler(for: Session.kickSignal)
+    let session = try Session(configuration)
+    defer { session.close() }
+    while true {
+      let outcome = try session.runOnce()
+      guard outcome == .reset, configuration.onReset == .restart else { return outcome }
+    }
+  }
+
+  /// Describes the machine that `configuration` makes, without running it.
+  ///
+  /// - Returns: Lines for a user: memory map, devices with their addresses and interrupts.
+  /// - Throws: What is wrong with the configuration.
+  public static func describe(_ configuration: MachineConfiguration) throws -> String {
+    try configuration.validate()
+    let loader = try Bootloader(BootRequest(configuration))
+    let control = try RunControl()
+    let board = try Board(
+      configuration,
+      physicalAddressBits: HostProcessor.physicalAddressBits,
+      plane: DetachedPlane(),
+      attachments: Board.Attachments(
+        serial: configuration.serial == .none ? nil : SilentSerial(),
+        console: nil,
+        system: control,
+        clock: try HostClock()
+      )
+    )
+    let state = try loader.load(into: board.memory, map: board.map, rsdp: board.tables.address)
+    return MachineDescription(board: board, boot: state).text
+  }
+
+  /// Whether the user can mend what went wrong by another command line or another file.
+  public static func isUserError(_ error: any Error) -> Bool {
+    error is MachineError || error is MemoryMapError || error is BootError
+      || error is DiskImageError || error is PCIError || error is BusError
+  }
+}
+
+/// A serial line with nothing attached.
+final class SilentSerial: SerialBackend {
+  func transmit(_ byte: UInt8) -> Bool { true }
+  func whenReady(_ action: @escaping @Sendable () -> Void) {}
+}
+
+extension BootRequest {
+  init(_ configuration: MachineConfiguration) {
+    self.init(
+      kernel: configuration.kernel,
+      initialFiles: configuration.initialFiles,
+      commandLine: configuration.commandLine,
+      bootProtocol: configuration.bootProtocol
+    )
+  }
+}

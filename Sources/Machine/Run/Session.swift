@@ -1,0 +1,203 @@
+import Glibc
+import GuestMemory
+import HostOS
+import KVM
+import Logging
+import Platform
+import Synchronization
+import Virtio
+
+/// What outlives a restart of the guest: the host's ends of its ports, signals, and KVM itself.
+final class Session {
+  /// The first real-time signal that glibc leaves free; users' own signals stay theirs.
+  static var kickSignal: Int32 { 34 }
+  /// How long a guest may take to power off after its power button was pressed, in seconds.
+  private static var powerOffLimit: UInt64 { 10 }
+
+  private let configuration: MachineConfiguration
+  private let system: KVMSystem
+  private let signals: SignalQueue
+  private let serial: StreamPort
+  private let console: StreamPort
+  private let current = CurrentControl()
+  private let receiver = CurrentSerial()
+  private let consoleInput = CurrentInput()
+  private let logger = Logger(label: "machine")
+
+  init(_ configuration: MachineConfiguration) throws {
+    self.configuration = configuration
+    system = try KVMSystem()
+    try system.requireCapabilities([
+      .irqChip, .userMemory, .irqfd, .irqRouting, .ioEventFD, .ioEventFDAnyLength, .signalMSI,
+      .immediateExit, .mpState, .pit2, .setTSSAddress,
+    ])
+    let limit = try system.maximumVCPUs()
+    guard configuration.processorCount <= limit else {
+      throw MachineError.hostProcessorLimit(asked: configuration.processorCount, limit: limit)
+    }
+    // Before any thread: each of them then has these signals blocked.
+    signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
+    let quit = { @Sendable [current] in current.end(.stopped) }
+    serial = try StreamPort(configuration.serial, onQuit: quit)
+    console = try StreamPort(configuration.console, onQuit: quit)
+    try serial.start { [receiver] bytes in receiver.receive(bytes) }
+    try console.start { [consoleInput] bytes in consoleInput.write(bytes) }
+  }
+
+  /// Ends what the constructor started.
+  func close() {
+    serial.stop()
+    console.stop()
+  }
+
+  /// Boots the guest and runs it to its end.
+  func runOnce() throws -> Outcome {
+    let control = try RunControl()
+    current.set(control)
+    let clock = try HostClock()
+    let output = try makeSerialOutput(clock)
+    defer { output?.finish() }
+    let cpuid = try makeCPUID()
+    let vm = try system.makeVM()
+    try vm.setTSSAddress(MemoryMap.kvmTaskState.rawValue)
+    try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
+    try vm.createIRQChip()
+    try vm.createPIT2(speakerDummy: true)
+    let board = try Board(
+      configuration,
+      physicalAddressBits: cpuid.physicalAddressBits,
+      plane: KVMPlane(vm),
+      attachments: Board.Attachments(
+        serial: output,
+        console: try makeConsole(),
+        system: control,
+        clock: clock
+      )
+    )
+    defer { board.stop() }
+    for (slot, region) in board.memory.regions.enumerated() {
+      try vm.setMemoryRegion(
+        slot: UInt32(slot),
+        guestAddress: region.start.rawValue,
+        size: region.count,
+        unsafeHostAddress: board.memory.unsafeHostAddress(of: region)
+      )
+    }
+    let tables = board.tables
+    try board.memory.write(tables.bytes, at: tables.address)
+    let boot = try Bootloader(BootRequest(configuration))
+      .load(into: board.memory, map: board.map, rsdp: tables.address)
+    receiver.set(board.serial, resume: { [serial] in serial.resume() })
+    defer { receiver.set(nil, resume: {}) }
+    let processors = try Processors(
+      count: configuration.processorCount,
+      vm: vm,
+      cpuid: cpuid,
+      start: boot.cpu,
+      board: board,
+      control: control
+    )
+    let outcome = try wait(control, board, processors)
+    processors.stop()
+    return outcome
+  }
+
+  /// The device behind the virtio console: what comes from outside goes through a socket, since it
+  /// is read by this process first, which looks for escape keys.
+  private func makeConsole() throws -> Console? {
+    guard configuration.console != .none else { return nil }
+    let pair = try SocketPair()
+    try FileIO.setNonBlocking(pair.near.rawValue)
+    try FileIO.setNonBlocking(pair.far.rawValue)
+    consoleInput.set(try pair.near.duplicated())
+    return Console(input: try pair.far.duplicated(), output: try console.makeOutput())
+  }
+
+  private func makeSerialOutput(_ clock: HostClock) throws -> SerialOutput? {
+    guard let descriptor = try serial.makeOutput() else { return nil }
+    return try SerialOutput(to: descriptor, clock: clock)
+  }
+
+  private func makeCPUID() throws -> CPUIDBuilder {
+    var builder = CPUIDBuilder(
+      supported: try system.supportedCPUID(),
+      topology: CPUTopology(count: configuration.processorCount)
+    )
+    builder.hasTSCDeadlineTimer = try system.check(.tscDeadlineTimer) > 0
+    return builder
+  }
+
+  /// Waits for the outcome, on the main thread.
+  private func wait(
+    _ control: RunControl,
+    _ board: Board,
+    _ processors: Processors
+  ) throws -> Outcome {
+    let poller = try Poller()
+    try poller.add(signals.rawValue, token: 0)
+    try poller.add(control.event.rawValue, token: 1)
+    var deadline: UInt64?
+    while true {
+      if let outcome = control.result { return outcome }
+      try poller.wait(timeout: 1000) { _ in }
+      while let signal = signals.next() {
+        if deadline == nil, board.powerManagement.isPowerButtonEnabled {
+          logger.notice("signal \(signal): power button pressed")
+          board.powerManagement.pressPowerButton()
+          deadline = Self.now() + Self.powerOffLimit
+        } else {
+          control.end(.stopped)
+        }
+      }
+      if let deadline, Self.now() >= deadline { control.end(.stopped) }
+      if processors.haveHalted() { control.end(.halted) }
+    }
+  }
+
+  private static func now() -> UInt64 {
+    var time = timespec()
+    // SAFETY: the result is a live local.
+    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec)
+  }
+
+  /// The control of the run that is going on.
+  private final class CurrentControl: Sendable {
+    private let control = Mutex<RunControl?>(nil)
+
+    func set(_ new: RunControl) { control.withLock { $0 = new } }
+    func end(_ outcome: Outcome) { control.withLock { $0 }?.end(outcome) }
+  }
+
+  /// The serial port of the run that is going on.
+  private final class CurrentSerial: Sendable {
+    private let port = Mutex<Serial16550?>(nil)
+
+    func set(_ new: Serial16550?, resume: @escaping @Sendable () -> Void) {
+      new?.whenReceiverReady(resume)
+      port.withLock { $0 = new }
+    }
+
+    func receive(_ bytes: ArraySlice<UInt8>) -> Int {
+      port.withLock { $0 }?.receive(bytes) ?? 0
+    }
+  }
+
+  /// The way to the console of the run that is going on.
+  private final class CurrentInput: Sendable {
+    private let input = Mutex<OwnedFileDescriptor?>(nil)
+
+    func set(_ new: consuming OwnedFileDescriptor) {
+      var new = Optional(new)
+      input.withLock { input in input = new.take() }
+    }
+
+    func write(_ bytes: ArraySlice<UInt8>) -> Int {
+      input.withLock { input in
+        guard let number = input.borrow({ $0.rawValue }) else { return 0 }
+        // A console that is gone takes everything.
+        return (try? FileIO.write(number, bytes)) ?? bytes.count
+      }
+    }
+  }
+}

@@ -1,0 +1,111 @@
+import DeviceModel
+import Glibc
+import HostOS
+import KVM
+import Synchronization
+
+/// The machine's vCPUs, each on a thread of its own.
+///
+/// Owned by the machine's main thread. ``stop()`` is called before it goes, so that no vCPU outlives
+/// the devices.
+final class Processors {
+  private final class Processor {
+    let kicker: VCPUKicker
+    let inspection: VCPUInspection
+    let thread: Thread
+
+    init(_ kicker: VCPUKicker, _ inspection: VCPUInspection, _ thread: consuming Thread) {
+      self.kicker = kicker
+      self.inspection = inspection
+      self.thread = thread
+    }
+  }
+
+  private let control: RunControl
+  private var processors: [Processor] = []
+  private var isAsking = false
+  private var processTime: UInt64 = 0
+
+  /// Sets up the vCPUs and lets them run; vCPU 0 begins at `start`, the others wait to be started.
+  init(
+    count: Int,
+    vm: VM,
+    cpuid: CPUIDBuilder,
+    start: CPUStartState,
+    board: Board,
+    control: RunControl
+  ) throws {
+    self.control = control
+    // Threads wait here until all vCPUs exist: the first may start the others as soon as it runs.
+    let gate = Gate()
+    try gate.closed.withLock { _ in
+      do {
+        for index in 0..<count {
+          let vcpu = try vm.makeVCPU(UInt32(index), kickSignal: Session.kickSignal)
+          try vcpu.initialize(cpuid: cpuid.entries(forCPU: index))
+          if index == 0 { try vcpu.start(at: start) }
+          let kicker = vcpu.kicker
+          let inspection = VCPUInspection()
+          let memory = BusView(of: board.memoryBus)
+          let ports = BusView(of: board.portBus)
+          let thread = try Thread("vcpu\(index)") {
+            let loop = VCPULoop(
+              vcpu: vcpu,
+              memory: memory,
+              ports: ports,
+              control: control,
+              inspection: inspection
+            )
+            gate.closed.withLock { _ in }
+            loop.run()
+          }
+          processors.append(Processor(kicker, inspection, thread))
+        }
+      } catch {
+        // Those that wait at the gate find that it is over.
+        control.end(.failed("\(error)"))
+        throw error
+      }
+    }
+  }
+
+  /// Ends all vCPU threads; the run's outcome has been decided.
+  func stop() {
+    precondition(control.isEnding, "vCPUs stop after the run has ended")
+    for processor in processors { processor.kicker.kick() }
+    // Letting go of a thread joins it.
+    processors = []
+  }
+
+  /// Looks, at each call, whether the whole machine has halted for good; to be called once a second.
+  ///
+  /// Two calls are needed: an idle machine is asked at one, and its answers are read at the next. A
+  /// machine that uses processor time is not disturbed.
+  ///
+  /// - Returns: Whether no interrupt can wake any processor.
+  func haveHalted() -> Bool {
+    if isAsking, processors.allSatisfy(\.inspection.isStopped) { return true }
+    let time = Self.processTime()
+    // 2 ms a second: what an idle guest's timer ticks use is well above.
+    isAsking = time &- processTime < 2_000_000
+    processTime = time
+    if isAsking {
+      for processor in processors {
+        processor.inspection.ask()
+        processor.kicker.kick()
+      }
+    }
+    return false
+  }
+
+  private static func processTime() -> UInt64 {
+    var time = timespec()
+    // SAFETY: the result is a live local.
+    _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+
+  private final class Gate: Sendable {
+    let closed = Mutex(())
+  }
+}
