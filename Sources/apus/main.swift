@@ -1,1 +1,1 @@
-print("apus")
+Apus.start()

@@ -1,0 +1,67 @@
+import ArgumentParser
+import EmulatedHost
+import Glibc
+import HostOS
+import Machine
+
+/// The command line: subcommands, and how their errors become one line and an exit code.
+struct Apus: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "apus",
+    abstract: "A virtual machine monitor for Linux/KVM.",
+    version: "0.1.0",
+    subcommands: [Run.self, Agent.self]
+  )
+
+  /// Parses the process's arguments, runs the command, and ends the process.
+  nonisolated static func start() -> Never {
+    // A client of a socket that goes away is an error to handle, not a signal to die of.
+    _ = signal(SIGPIPE, SIG_IGN)
+    Glibc.exit(perform(Array(CommandLine.arguments.dropFirst())))
+  }
+
+  /// Runs the command that `arguments` are.
+  ///
+  /// - Returns: The exit code.
+  nonisolated static func perform(_ arguments: [String]) -> Int32 {
+    do {
+      var command = try parseAsRoot(arguments)
+      try command.run()
+      return 0
+    } catch {
+      return report(error)
+    }
+  }
+
+  /// Prints what went wrong, if anything did.
+  ///
+  /// - Returns: The exit code that stands for it.
+  nonisolated static func report(_ error: any Error) -> Int32 {
+    switch error {
+    case let error as ExitCode: return error.rawValue
+    case let error as UserError: return say(error.message, code: Outcome.badInputCode)
+    case let error as EmulatedHostError: return say("\(error)", code: Outcome.hostFailureCode)
+    case let error as SystemError: return say("\(error)", code: Outcome.hostFailureCode)
+    default: break
+    }
+    switch exitCode(for: error) {
+    case .success:
+      // --help and --version are asked for, so they are no error.
+      print(fullMessage(for: error))
+      return 0
+    case .validationFailure: return say(message(for: error), code: Outcome.badInputCode)
+    default: return say("\(error)", code: Outcome.hostFailureCode)
+    }
+  }
+
+  private nonisolated static func say(_ message: String, code: Int32) -> Int32 {
+    let line = message.split(whereSeparator: \.isNewline).joined(separator: " ")
+    try? FileIO.writeAll(STDERR_FILENO, Array("apus: \(line)\n".utf8))
+    return code
+  }
+}
+
+/// Bad input: shown as it is, with the exit code for bad input.
+struct UserError: Error {
+  let message: String
+}

@@ -1,0 +1,7 @@
+public import ArgumentParser
+public import Logging
+public import Machine
+
+extension MachineConfiguration.Transport: ExpressibleByArgument {}
+extension MachineConfiguration.ResetAction: ExpressibleByArgument {}
+extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -1,0 +1,82 @@
+import EmulatedHost
+import Glibc
+import HostOS
+import Machine
+
+extension Run {
+  /// Runs this same command line inside an emulated host.
+  func emulate(_ configuration: MachineConfiguration) throws -> Int32 {
+    let image = try EmulatedHostImage { name in
+      unsafe getenv(name).map { unsafe String(cString: $0) }
+    }
+    var socket: String?
+    for stream in [configuration.serial, configuration.console] {
+      guard case .unix(let path) = stream else { continue }
+      guard socket == nil else {
+        throw UserError(message: "unix:\(path): an emulated host passes on one unix socket only")
+      }
+      socket = try Self.absolute(path)
+    }
+    let host = EmulatedHost(image: image, memory: configuration.memory, serialSocket: socket)
+    return try host.run(
+      AgentRequest(
+        arguments: Array(CommandLine.arguments.dropFirst()),
+        workingDirectory: try Self.workingDirectory(),
+        folders: try folders(configuration)
+      )
+    )
+  }
+
+  /// What a command line means inside: KVM is there, and a unix socket has become a port.
+  mutating func moveInside() {
+    accel = .kvm
+    if case .unix = serial.stream { serial = StreamOption(.device(EmulatedHost.serialPort)) }
+    if case .unix = console.stream { console = StreamOption(.device(EmulatedHost.serialPort)) }
+  }
+
+  /// The folders of all files that the command line names, as far as the root does not serve.
+  private func folders(_ configuration: MachineConfiguration) throws -> [AgentRequest.Folder] {
+    var writable: [String] = []
+    var readable: [String] = []
+    for disk in configuration.disks {
+      let folder = try Self.folder(of: disk.path)
+      if disk.isReadOnly { readable.append(folder) } else { writable.append(folder) }
+    }
+    for case .file(let path) in [configuration.serial, configuration.console] {
+      writable.append(try Self.folder(of: path))
+    }
+    readable.append(try Self.folder(of: configuration.kernel))
+    for path in configuration.initialFiles {
+      let file = path.split(separator: " ").first.map(String.init) ?? ""
+      readable.append(try Self.folder(of: file))
+    }
+    // The emulated host has its own /dev and /run; all else is in its read-only root.
+    let hidden = readable.filter { path in
+      ["/dev", "/run", "/proc", "/sys"].contains { path == $0 || path.hasPrefix($0 + "/") }
+    }
+    var folders: [AgentRequest.Folder] = []
+    for (path, isWritable) in writable.map({ ($0, true) }) + hidden.map({ ($0, false) })
+    where !folders.contains(where: { $0.path == path }) {
+      folders.append(AgentRequest.Folder(path: path, isWritable: isWritable))
+    }
+    return folders
+  }
+
+  private static func folder(of path: String) throws -> String {
+    let whole = try absolute(path)
+    let end = whole.lastIndex(of: "/") ?? whole.startIndex
+    return end == whole.startIndex ? "/" : String(whole[..<end])
+  }
+
+  private static func absolute(_ path: String) throws -> String {
+    path.hasPrefix("/") ? path : try workingDirectory() + "/" + path
+  }
+
+  private static func workingDirectory() throws -> String {
+    guard let path = unsafe getcwd(nil, 0) else {
+      throw SystemError(call: "getcwd", code: errno)
+    }
+    defer { unsafe free(path) }
+    return unsafe String(cString: path)
+  }
+}

@@ -1,0 +1,192 @@
+import ArgumentParser
+import EmulatedHost
+import Glibc
+import HostOS
+import Logging
+import Machine
+
+/// `apus run`: boots one guest and waits for its end.
+struct Run: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Boot a kernel in a virtual machine and wait until it ends.",
+    discussion: RunHelp.discussion
+  )
+
+  @Argument(
+    help: ArgumentHelp(
+      "A Linux bzImage, an ELF vmlinux with a PVH note, or a Multiboot image.",
+      valueName: "kernel"
+    ),
+    completion: .file()
+  )
+  var kernel: String
+
+  @Option(
+    name: .customLong("initrd"),
+    help: ArgumentHelp(
+      "The initial RAM disk; repeat, or separate by commas, for more parts. For a Multiboot "
+        + "kernel, its modules, each with arguments after a space.",
+      valueName: "file"
+    )
+  )
+  var initrd: [String] = []
+
+  @Option(
+    parsing: .unconditional,
+    help: ArgumentHelp("The kernel's command line.", valueName: "text")
+  )
+  var append = ""
+
+  @Option(
+    help: ArgumentHelp(
+      "How to enter the kernel: auto, linux, pvh or multiboot.",
+      valueName: "protocol"
+    )
+  )
+  var boot = BootOption.auto
+
+  @Option(help: ArgumentHelp("Virtual processors, 1 to 64.", valueName: "n"))
+  var cpus = 1
+
+  @Option(help: ArgumentHelp("Guest memory; K, M, G and T are powers of 1024.", valueName: "size"))
+  var memory = ByteSize(bytes: 512 << 20)
+
+  @Flag(help: "Take guest memory from the host's pool of huge pages.")
+  var hugepages = false
+
+  @Option(
+    name: .customLong("disk"),
+    help: ArgumentHelp(
+      "A disk: FILE[,readonly][,slot=N]. Repeat for more; the first is /dev/vda. slot is the PCI "
+        + "device number; with --transport mmio, address=A places the registers instead.",
+      valueName: "disk"
+    )
+  )
+  var disks: [DiskOption] = []
+
+  @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
+  var transport = MachineConfiguration.Transport.pci
+
+  @Option(
+    help: ArgumentHelp("The first serial port: stdio, none, file:F or unix:F.", valueName: "where")
+  )
+  var serial = StreamOption(.standard)
+
+  @Option(
+    help: ArgumentHelp("A virtio console: none, stdio, file:F or unix:F.", valueName: "where")
+  )
+  var console = StreamOption(.none)
+
+  @Flag(inversion: .prefixedNo, help: "A virtio entropy source.")
+  var entropy = true
+
+  @Option(
+    help: ArgumentHelp("When the guest resets the machine: exit or restart.", valueName: "action")
+  )
+  var onReset = MachineConfiguration.ResetAction.exit
+
+  @Option(
+    help: ArgumentHelp(
+      "What runs the guest: kvm, emulated (a small host under QEMU), or auto, which takes kvm where "
+        + "the processor has vmx or svm.",
+      valueName: "how"
+    )
+  )
+  var accel = Accelerator.auto
+
+  @Flag(help: "A write of V to port 0xF4 ends the process with (V << 1) | 1; adds fw_cfg at 0x510.")
+  var debugExit = false
+
+  @Flag(help: "A test device at ports 0xE0-0xEF and 0x2000-0x2017; adds fw_cfg at 0x510.")
+  var testDevice = false
+
+  @Flag(help: "Print the machine, its addresses and interrupts, and run nothing.")
+  var dryRun = false
+
+  @Option(
+    help: ArgumentHelp(
+      "What is logged: trace, debug, info, notice, warning, error or critical.",
+      valueName: "level"
+    )
+  )
+  var logLevel = Logger.Level.warning
+
+  mutating func run() throws {
+    LineLogHandler.install(logLevel)
+    let configuration = self.configuration
+    if dryRun {
+      let text = try Self.explaining { try Machine.describe(configuration) }
+      try FileIO.writeAll(STDOUT_FILENO, Array(text.utf8))
+      return
+    }
+    switch accelerator() {
+    case .emulated:
+      // Everything that can be wrong with the command line is found before anything is started.
+      _ = try Self.explaining { try Machine.describe(configuration) }
+      throw ExitCode(try emulate(configuration))
+    case .kvm, .auto:
+      throw ExitCode(try Self.runHere(configuration))
+    }
+  }
+
+  /// Runs the guest in this process, again and again if it is to restart.
+  static func runHere(_ configuration: MachineConfiguration) throws -> Int32 {
+    try explaining { try Machine.run(configuration).exitCode }
+  }
+
+  /// Turns what the user can mend into ``UserError``.
+  private static func explaining<Result>(_ body: () throws -> Result) throws -> Result {
+    do {
+      return try body()
+    } catch let error where Machine.isUserError(error) {
+      throw UserError(message: "\(error)")
+    }
+  }
+
+  /// What the options say, as a machine.
+  var configuration: MachineConfiguration {
+    var configuration = MachineConfiguration(kernel: kernel)
+    configuration.bootProtocol = boot.bootProtocol
+    configuration.initialFiles = initrd.flatMap { BootRequest.files(in: $0) }
+    configuration.commandLine = append
+    configuration.processorCount = cpus
+    configuration.memory = memory.bytes
+    configuration.usesHugePages = hugepages
+    configuration.disks = disks.map(\.disk)
+    configuration.transport = transport
+    configuration.serial = serial.stream
+    configuration.console = console.stream
+    configuration.hasEntropy = entropy
+    configuration.hasDebugExit = debugExit
+    configuration.hasTestDevice = testDevice
+    configuration.onReset = onReset
+    return configuration
+  }
+
+  private func accelerator() -> Accelerator {
+    let hasHardware = Accelerator.hasHardwareVirtualization(cpuinfo: Accelerator.cpuinfo())
+    switch accel {
+    case .emulated: return .emulated
+    case .kvm:
+      if !hasHardware {
+        Self.note(
+          "warning: no vmx or svm in the CPU flags, so /dev/kvm is a software one, where Linux does "
+            + "not boot; use --accel emulated for it"
+        )
+      }
+      return .kvm
+    case .auto:
+      if hasHardware { return .kvm }
+      Self.note(
+        "no vmx or svm in the CPU flags: running in an emulated host, which takes some seconds to "
+          + "start (--accel kvm uses /dev/kvm all the same)"
+      )
+      return .emulated
+    }
+  }
+
+  private static func note(_ text: String) {
+    try? FileIO.writeAll(STDERR_FILENO, Array("apus: \(text)\n".utf8))
+  }
+}
