@@ -41,7 +41,7 @@ import Virtio
     rig.transport.status = 11
     #expect(rig.transport.status == 3)
     #expect(rig.log.lines.count == 1)
-    #expect(rig.log.lines[0].contains(reason))
+    #expect(rig.log.lines.first?.contains(reason) == true)
   }
 
   @Test func aRefusedDriverMayTryAgain() throws {
