@@ -30,6 +30,7 @@ let package = Package(
     .executable(name: "apus", targets: ["apus"]),
     .library(name: "DeviceModel", targets: ["DeviceModel"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
+    .library(name: "HostOS", targets: ["HostOS"]),
     .library(name: "Virtio", targets: ["Virtio"]),
   ],
   dependencies: [

@@ -56,6 +56,13 @@ public final class Block: VirtioDevice {
     bytes.read(offset: offset, width: width)
   }
 
+  /// Makes what answers the queue's requests, for a loop other than a ``QueueWorker``'s.
+  ///
+  /// It belongs to the thread that calls it; nothing else of the device needs to be active.
+  public func makeService(_ activation: VirtioActivation) -> any QueueService {
+    BlockService(image, serial: serial, activation)
+  }
+
   /// Starts the thread that serves the queue.
   public func activate(_ activation: VirtioActivation) throws {
     let (image, serial) = (image, serial)

@@ -1,0 +1,24 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let parts: [Target.Dependency] = [
+  .product(name: "HostOS", package: "apus"),
+  .product(name: "GuestMemory", package: "apus"),
+  .product(name: "Virtio", package: "apus"),
+  .product(name: "Logging", package: "swift-log"),
+]
+
+let package = Package(
+  name: "fuzz",
+  dependencies: [
+    .package(name: "apus", path: ".."),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
+  ],
+  targets: [
+    .target(name: "CFuzzer"),
+    .target(name: "FuzzSupport", dependencies: parts),
+    .executableTarget(name: "FuzzQueue", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
+    .executableTarget(name: "FuzzBlock", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
+  ],
+  swiftLanguageModes: [.v6]
+)
