@@ -117,3 +117,7 @@ int apus_lock_file(int fd, int exclusive) {
 int apus_block_device_size(int fd, uint64_t *size) {
   return ioctl(fd, BLKGETSIZE64, size);
 }
+
+extern char __executable_start[], etext[];
+uintptr_t apus_image_start(void) { return (uintptr_t)__executable_start; }
+uintptr_t apus_code_end(void) { return (uintptr_t)etext; }

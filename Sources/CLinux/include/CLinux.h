@@ -79,3 +79,6 @@ static inline uint64_t apus_opaque(uint64_t value) {
   __asm__("" : "+r"(value));
   return value;
 }
+// Where the linker put the program's own code and constants (ld(1), PROVIDE symbols).
+uintptr_t apus_image_start(void);
+uintptr_t apus_code_end(void);

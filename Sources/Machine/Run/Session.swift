@@ -97,6 +97,7 @@ final class Session {
       board: board,
       control: control
     )
+    ProgramImage.releaseStartupPages()
     let outcome = try wait(control, board, processors)
     processors.stop()
     return outcome
