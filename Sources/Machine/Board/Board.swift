@@ -41,6 +41,8 @@ final class Board {
   var controllers: [VirtioDeviceController] = []
   /// The memory-mapped transports, for the firmware's tables.
   var virtioMMIO: [ACPIConfiguration.VirtioMMIO] = []
+  /// What reaches the PCI bus from the buses that the PCI bus itself holds.
+  private var configurationTickets: [(bus: Bus, registration: BusRegistration)] = []
 
   /// The interrupt of the fixed power button (ACPI 6.5, 5.2.9, SCI_INT).
   static var systemControlInterrupt: UInt8 { 9 }
@@ -87,6 +89,12 @@ final class Board {
     )
     try addPlatform(attachments)
     try addVirtio(attachments)
+  }
+
+  deinit {
+    // A circle of references otherwise: bus, configuration ports, PCI bus, bus. With it would stay the
+    // devices, the guest's memory and the virtual machine.
+    for ticket in configurationTickets { ticket.bus.remove(ticket.registration) }
   }
 
   /// Stops all devices; on return none of their threads touches guest memory any more.
@@ -143,19 +151,20 @@ final class Board {
       "keyboard controller",
       at: [BusRange(0x60, size: 1), BusRange(0x64, size: 1)]
     )
-    try portBus.add(
-      PCIConfigurationPorts(pci, resetRegister: ResetRegister(system: system)),
-      "PCI configuration, reset",
-      at: PCIConfigurationPorts.firstPort,
-      PCIConfigurationPorts.portCount
+    let ports = PCIConfigurationPorts(pci, resetRegister: ResetRegister(system: system))
+    let portTicket = try portBus.register(
+      ports,
+      name: "PCI configuration, reset",
+      at: [BusRange(PCIConfigurationPorts.firstPort, size: PCIConfigurationPorts.portCount)]
     )
+    configurationTickets.append((portBus, portTicket))
     let window = PCIConfigurationWindow(pci, busCount: Self.busCount)
-    try memoryBus.add(
+    let windowTicket = try memoryBus.register(
       window,
-      "PCI configuration",
-      at: MemoryMap.ecam.lowerBound.rawValue,
-      window.size
+      name: "PCI configuration",
+      at: [BusRange(MemoryMap.ecam.lowerBound.rawValue, size: window.size)]
     )
+    configurationTickets.append((memoryBus, windowTicket))
     try addDebugDevices(system)
   }
 

@@ -98,9 +98,16 @@ final class Session {
       control: control
     )
     ProgramImage.releaseStartupPages()
-    let outcome = try wait(control, board, processors)
-    processors.stop()
-    return outcome
+    do {
+      let outcome = try wait(control, board, processors)
+      processors.stop()
+      return outcome
+    } catch {
+      // The vCPUs would run on, and letting go of their threads wait for them.
+      control.end(.failed("\(error)"))
+      processors.stop()
+      throw error
+    }
   }
 
   /// The device behind the virtio console: what comes from outside goes through a socket, since it
