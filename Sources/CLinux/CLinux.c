@@ -121,3 +121,24 @@ int apus_block_device_size(int fd, uint64_t *size) {
 extern char __executable_start[], etext[];
 uintptr_t apus_image_start(void) { return (uintptr_t)__executable_start; }
 uintptr_t apus_code_end(void) { return (uintptr_t)etext; }
+
+// A handler of fatal signals must be async-signal-safe, which no Swift code can promise; tcsetattr(3)
+// is (signal-safety(7)).
+static struct termios crash_state;
+static volatile sig_atomic_t crash_terminal = -1;
+
+static void restore_and_die(int number) {
+  if (crash_terminal >= 0) tcsetattr(crash_terminal, TCSANOW, &crash_state);
+  // The default action was put back by SA_RESETHAND: it kills, or dumps core, as it would have.
+  raise(number);
+}
+
+void apus_restore_terminal_on_crash(int terminal, const struct termios *state) {
+  static const int fatal[] = {SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGQUIT};
+  crash_terminal = -1;
+  if (state == NULL) return;
+  crash_state = *state;
+  crash_terminal = terminal;
+  struct sigaction action = {.sa_handler = restore_and_die, .sa_flags = SA_RESETHAND | SA_NODEFER};
+  for (unsigned i = 0; i < sizeof fatal / sizeof fatal[0]; i++) sigaction(fatal[i], &action, NULL);
+}

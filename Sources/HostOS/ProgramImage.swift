@@ -12,7 +12,9 @@ public enum ProgramImage {
     let page = UInt(sysconf(Int32(_SC_PAGESIZE)))
     let start = (apus_image_start() + page - 1) / page * page
     let end = apus_code_end() / page * page
-    guard start < end, let address = unsafe UnsafeMutableRawPointer(bitPattern: start) else { return }
+    guard start < end, let address = unsafe UnsafeMutableRawPointer(bitPattern: start) else {
+      return
+    }
     // SAFETY: the range is a private mapping of the program's file that nobody writes to, so that
     // its pages come back unchanged (madvise(2), MADV_DONTNEED).
     _ = unsafe madvise(address, Int(end - start), MADV_DONTNEED)

@@ -3,8 +3,8 @@ import Glibc
 
 /// A terminal in raw mode, put back as it was when the owner lets go of it.
 ///
-/// `restore()` may also be called early, from any thread; what happens on a fatal signal is the
-/// business of ``ExitCleanup``.
+/// ``restore()`` may also be called early, from any thread. A signal that kills the process because
+/// of a fault restores it too; SIGKILL cannot. One object at a time.
 public final class RawTerminal: Sendable {
   private let number: Int32
   private let saved: termios
@@ -24,6 +24,7 @@ public final class RawTerminal: Sendable {
     // The guest's output still wants its line feeds: the guest's own terminal driver adds the
     // carriage returns, messages of ours are written for a cooked terminal.
     raw.c_oflag |= tcflag_t(OPOST)
+    unsafe apus_restore_terminal_on_crash(number, &saved)
     _ = try retrying("tcsetattr") { unsafe tcsetattr(number, TCSANOW, &raw) }
     self.number = number
     self.saved = saved
@@ -35,5 +36,6 @@ public final class RawTerminal: Sendable {
   public func restore() {
     var copy = saved
     _ = unsafe tcsetattr(number, TCSANOW, &copy)
+    apus_restore_terminal_on_crash(-1, nil)
   }
 }

@@ -82,3 +82,5 @@ static inline uint64_t apus_opaque(uint64_t value) {
 // Where the linker put the program's own code and constants (ld(1), PROVIDE symbols).
 uintptr_t apus_image_start(void);
 uintptr_t apus_code_end(void);
+// Has a signal that is about to kill the process put this terminal back first; NULL ends that.
+void apus_restore_terminal_on_crash(int terminal, const struct termios *state);

@@ -36,12 +36,15 @@ final class Processors {
     control: RunControl
   ) throws {
     self.control = control
+    var cpuid = cpuid
     // Threads wait here until all vCPUs exist: the first may start the others as soon as it runs.
     let gate = Gate()
     try gate.closed.withLock { _ in
       do {
         for index in 0..<count {
           let vcpu = try vm.makeVCPU(UInt32(index), kickSignal: Session.kickSignal)
+          // The rate is the vCPU's own to tell; all have the same.
+          if index == 0 { cpuid.tscKHz = try? vcpu.tscKHz() }
           try vcpu.initialize(cpuid: cpuid.entries(forCPU: index))
           if index == 0 { try vcpu.start(at: start) }
           let kicker = vcpu.kicker
