@@ -1,7 +1,7 @@
 # The front door: `make run` boots a Debian guest, `make test` runs every test. `make help` lists the rest.
 SWIFT ?= swift
 # Static, and without what nothing calls: one file that starts in a few milliseconds, in the emulated host too.
-RELEASE = -c release --product apus --static-swift-stdlib --disable-local-rpath -Xlinker --gc-sections -Xlinker -s
+RELEASE = -c release --product apus --static-swift-stdlib --disable-local-rpath -Xlinker --gc-sections
 
 .DEFAULT_GOAL := help
 .PHONY: help setup build guests run test lint format bench clean clean-cache
