@@ -49,7 +49,9 @@ struct Apus: ParsableCommand {
       // --help and --version are asked for, so they are no error.
       print(fullMessage(for: error))
       return 0
-    case .validationFailure: return say(message(for: error), code: Outcome.badInputCode)
+    case .validationFailure:
+      let message = message(for: error)
+      return say("\(message); see: apus run --help", code: Outcome.badInputCode)
     default: return say("\(error)", code: Outcome.hostFailureCode)
     }
   }

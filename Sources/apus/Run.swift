@@ -49,7 +49,12 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("Virtual processors, 1 to 64.", valueName: "n"))
   var cpus = 1
 
-  @Option(help: ArgumentHelp("Guest memory; K, M, G and T are powers of 1024.", valueName: "size"))
+  @Option(
+    help: ArgumentHelp(
+      "Guest memory, such as 512M; K, M, G and T are powers of 1024.",
+      valueName: "size"
+    )
+  )
   var memory = ByteSize(bytes: 512 << 20)
 
   @Flag(help: "Take guest memory from the host's pool of huge pages.")
@@ -132,7 +137,9 @@ struct Run: ParsableCommand {
 
   /// Runs the guest in this process, again and again if it is to restart.
   static func runHere(_ configuration: MachineConfiguration) throws -> Int32 {
-    try explaining { try Machine.run(configuration).exitCode }
+    let outcome = try explaining { try Machine.run(configuration) }
+    if let message = outcome.message { note(message) }
+    return outcome.exitCode
   }
 
   /// Turns what the user can mend into ``UserError``.

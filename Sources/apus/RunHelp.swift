@@ -1,15 +1,17 @@
 /// The part of `apus run --help` that is not about one option.
 enum RunHelp {
   static let discussion = """
-    The guest's first serial port is the terminal, which is raw while the guest runs:
+    The guest's first serial port is the terminal, raw while the guest runs:
       Ctrl-A x   ends the guest
       Ctrl-A a   sends Ctrl-A to the guest
       Ctrl-A h   shows these keys
 
     EXAMPLES
       apus run vmlinuz --initrd initrd.img --append 'console=ttyS0'
-      apus run vmlinux --cpus 4 --memory 2G --disk root.img --append 'console=ttyS0 root=/dev/vda'
-      apus run vmlinuz --disk root.img,readonly --disk data.img --serial file:guest.log
+      apus run vmlinux --cpus 4 --memory 2G --disk root.img \\
+        --append 'console=ttyS0 root=/dev/vda'
+      apus run vmlinuz --disk root.img,readonly --disk data.img \\
+        --serial file:guest.log
       apus run test.elf --debug-exit --test-device --cpus 2
       apus run vmlinuz --disk root.img --dry-run
 
@@ -17,14 +19,15 @@ enum RunHelp {
       0   the guest powered off, or was ended by Ctrl-A x or a signal
       2   bad input: an option, a file or a value
       4   the host failed: KVM, memory, a system call
-      6   the guest reset the machine (--on-reset restart starts it again instead)
-      8   the guest halted: every processor stopped with interrupts disabled
+      6   the guest reset the machine (unless --on-reset restart)
+      8   the guest halted: all processors stopped, interrupts disabled
       10  triple fault
       12  KVM could not run the guest's code
       with --debug-exit, (V << 1) | 1 for a write of V to port 0xF4
 
     SIGNALS
-      SIGTERM and SIGINT press the guest's power button if it listens to it, and end it at once if
-      not, or if a second one comes, or after 10 seconds.
+      SIGTERM, SIGINT and SIGHUP press the guest's power button if it listens
+      to it. They end it at once if it does not, if a second one comes, and
+      after 10 seconds.
     """
 }
