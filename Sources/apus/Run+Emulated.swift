@@ -39,6 +39,11 @@ extension Run {
     var writable: [String] = []
     var readable: [String] = []
     for disk in configuration.disks {
+      guard !Self.isBlockDevice(disk.path) else {
+        throw UserError(
+          message: "--disk \(disk.path): an emulated host cannot use a block device; copy it to a file"
+        )
+      }
       let folder = try Self.folder(of: disk.path)
       if disk.isReadOnly { readable.append(folder) } else { writable.append(folder) }
     }
@@ -54,12 +59,23 @@ extension Run {
     let hidden = readable.filter { path in
       ["/dev", "/run", "/proc", "/sys"].contains { path == $0 || path.hasPrefix($0 + "/") }
     }
+    guard !writable.contains("/") else {
+      throw UserError(
+        message: "a file in / itself cannot be written from an emulated host; move it to a folder"
+      )
+    }
     var folders: [AgentRequest.Folder] = []
     for (path, isWritable) in writable.map({ ($0, true) }) + hidden.map({ ($0, false) })
     where !folders.contains(where: { $0.path == path }) {
       folders.append(AgentRequest.Folder(path: path, isWritable: isWritable))
     }
     return folders
+  }
+
+  private static func isBlockDevice(_ path: String) -> Bool {
+    var status = stat()
+    // SAFETY: the result is a live local.
+    return unsafe stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFBLK
   }
 
   private static func folder(of path: String) throws -> String {
