@@ -18,13 +18,18 @@ extension Run {
       socket = try Self.absolute(path)
     }
     let host = EmulatedHost(image: image, memory: configuration.memory, serialSocket: socket)
-    return try host.run(
-      AgentRequest(
-        arguments: Array(CommandLine.arguments.dropFirst()),
-        workingDirectory: try Self.workingDirectory(),
-        folders: try folders(configuration)
-      )
+    let request = AgentRequest(
+      arguments: Array(CommandLine.arguments.dropFirst()),
+      workingDirectory: try Self.workingDirectory(),
+      folders: try folders(configuration)
     )
+    if accel == .auto {
+      Self.note(
+        "no vmx or svm in the CPU flags: running in an emulated host, which takes some seconds to "
+          + "start (--accel kvm uses /dev/kvm all the same)"
+      )
+    }
+    return try host.run(request)
   }
 
   /// What a command line means inside: KVM is there, and a unix socket has become a port.
@@ -41,7 +46,8 @@ extension Run {
     for disk in configuration.disks {
       guard !Self.isBlockDevice(disk.path) else {
         throw UserError(
-          message: "--disk \(disk.path): an emulated host cannot use a block device; copy it to a file"
+          message: "--disk \(disk.path): an emulated host cannot use a block device; "
+            + "copy it to a file"
         )
       }
       let folder = try Self.folder(of: disk.path)

@@ -125,14 +125,22 @@ struct Run: ParsableCommand {
       try FileIO.writeAll(STDOUT_FILENO, Array(text.utf8))
       return
     }
-    switch accelerator() {
-    case .emulated:
-      // Everything that can be wrong with the command line is found before anything is started.
+    let hasHardware = Accelerator.hasHardwareVirtualization(cpuinfo: Accelerator.cpuinfo())
+    // Everything that can be wrong with the command line is found before a line is said about the
+    // host, and before anything is started.
+    if !hasHardware || accel == .emulated {
       _ = try Self.explaining { try Machine.describe(configuration) }
-      throw ExitCode(try emulate(configuration))
-    case .kvm, .auto:
-      throw ExitCode(try Self.runHere(configuration))
     }
+    switch (accel, hasHardware) {
+    case (.emulated, _), (.auto, false): throw ExitCode(try emulate(configuration))
+    case (.kvm, false):
+      Self.note(
+        "warning: no vmx or svm in the CPU flags, so /dev/kvm is a software one, where Linux does "
+          + "not boot; use --accel emulated for it"
+      )
+    case (.kvm, true), (.auto, true): break
+    }
+    throw ExitCode(try Self.runHere(configuration))
   }
 
   /// Runs the guest in this process, again and again if it is to restart.
@@ -171,29 +179,8 @@ struct Run: ParsableCommand {
     return configuration
   }
 
-  private func accelerator() -> Accelerator {
-    let hasHardware = Accelerator.hasHardwareVirtualization(cpuinfo: Accelerator.cpuinfo())
-    switch accel {
-    case .emulated: return .emulated
-    case .kvm:
-      if !hasHardware {
-        Self.note(
-          "warning: no vmx or svm in the CPU flags, so /dev/kvm is a software one, where Linux does "
-            + "not boot; use --accel emulated for it"
-        )
-      }
-      return .kvm
-    case .auto:
-      if hasHardware { return .kvm }
-      Self.note(
-        "no vmx or svm in the CPU flags: running in an emulated host, which takes some seconds to "
-          + "start (--accel kvm uses /dev/kvm all the same)"
-      )
-      return .emulated
-    }
-  }
-
-  private static func note(_ text: String) {
+  /// Says a line about the host.
+  static func note(_ text: String) {
     try? FileIO.writeAll(STDERR_FILENO, Array("apus: \(text)\n".utf8))
   }
 }
