@@ -4,11 +4,14 @@ import Synchronization
 
 /// A thread of the host, joined when its owner is done with it.
 ///
-/// The body runs once, on a thread of its own with every signal blocked, so that the process's
-/// signals reach the thread that waits for them; a vCPU thread unblocks its kick signal itself.
+/// The body runs once, on a thread of its own with signals blocked, so that the process's signals
+/// reach the thread that waits for them; a vCPU thread unblocks its kick signal itself. Those that
+/// stand for a fault of the thread's own stay open: blocked, they kill past every handler.
 /// The handle is never copied, and letting go of it waits for the thread to end.
 public struct Thread: ~Copyable, Sendable {
   private let handle: pthread_t
+
+  private static var faults: [Int32] { [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] }
 
   /// Starts a thread.
   ///
@@ -23,6 +26,7 @@ public struct Thread: ~Copyable, Sendable {
     var before = sigset_t()
     // A new thread inherits its maker's mask: block before, so that no signal slips in between.
     _ = unsafe sigfillset(&all)
+    for signal in Self.faults { _ = unsafe sigdelset(&all, signal) }
     _ = unsafe pthread_sigmask(SIG_SETMASK, &all, &before)
     let code = unsafe pthread_create(
       &handle,

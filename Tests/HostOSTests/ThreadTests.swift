@@ -1,3 +1,4 @@
+import Glibc
 import HostOS
 import Synchronization
 import Testing
@@ -48,6 +49,25 @@ private final class Flag: Sendable {
     let poller = try Poller()
     let error = #expect(throws: SystemError.self) { try poller.add(-1, token: 0) }
     #expect(error?.description == "epoll_ctl descriptor -1: Bad file descriptor (errno 9)")
+  }
+}
+
+@Suite struct ThreadSignalTests {
+  private func isBlocked(_ signal: Int32) -> Bool {
+    var mask = sigset_t()
+    _ = unsafe pthread_sigmask(SIG_BLOCK, nil, &mask)
+    return unsafe sigismember(&mask, signal) == 1
+  }
+
+  // A fault whose signal is blocked kills without its handler, and the terminal stays raw.
+  @Test func aThreadLetsTheSignalsOfItsOwnFaultsThrough() throws {
+    let blocked = Mutex<[Int32]>([])
+    let thread = try Thread("signals") {
+      let found = [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGTERM, SIGINT].filter(isBlocked)
+      blocked.withLock { $0 = found }
+    }
+    thread.join()
+    #expect(blocked.withLock { $0 } == [SIGTERM, SIGINT])
   }
 }
 
