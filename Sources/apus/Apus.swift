@@ -15,6 +15,7 @@ struct Apus: ParsableCommand {
 
   /// Parses the process's arguments, runs the command, and ends the process.
   nonisolated static func start() -> Never {
+    StandardStreams.fillGaps()
     // A client of a socket that goes away is an error to handle, not a signal to die of.
     _ = signal(SIGPIPE, SIG_IGN)
     Glibc.exit(perform(Array(CommandLine.arguments.dropFirst())))
