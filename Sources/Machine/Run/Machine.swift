@@ -22,6 +22,8 @@ public enum Machine {
     while true {
       let outcome = try session.runOnce()
       guard outcome == .reset, configuration.onReset == .restart else { return outcome }
+      // A guest that was told to end and answers with a reset has ended.
+      if session.isStopping { return .stopped }
     }
   }
 

@@ -37,7 +37,7 @@ final class Session {
     }
     // Before any thread: each of them then has these signals blocked.
     signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
-    let quit = { @Sendable [current] in current.end(.stopped) }
+    let quit = { @Sendable [current] in current.stop() }
     serial = try StreamPort(configuration.serial, onQuit: quit)
     console = try StreamPort(configuration.console, onQuit: quit)
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
@@ -49,6 +49,9 @@ final class Session {
     serial.stop()
     console.stop()
   }
+
+  /// Whether the user has asked for the end of the guest.
+  var isStopping: Bool { current.isStopping }
 
   /// Boots the guest and runs it to its end.
   func runOnce() throws -> Outcome {
@@ -151,10 +154,11 @@ final class Session {
       while let signal = signals.next() {
         if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
+          current.noteStopping()
           board.powerManagement.pressPowerButton()
           deadline = Self.now() + Self.powerOffLimit
         } else {
-          control.end(.stopped)
+          current.stop()
         }
       }
       if let deadline, Self.now() >= deadline { control.end(.stopped) }
@@ -171,10 +175,33 @@ final class Session {
 
   /// The control of the run that is going on.
   private final class CurrentControl: Sendable {
-    private let control = Mutex<RunControl?>(nil)
+    private struct State {
+      var control: RunControl?
+      var isStopping = false
+    }
 
-    func set(_ new: RunControl) { control.withLock { $0 = new } }
-    func end(_ outcome: Outcome) { control.withLock { $0 }?.end(outcome) }
+    private let state = Mutex(State())
+
+    func set(_ new: RunControl) {
+      let isStopping = state.withLock { state in
+        state.control = new
+        return state.isStopping
+      }
+      if isStopping { new.end(.stopped) }
+    }
+
+    /// Whether the user wants an end, whatever the guest does: a restart is none.
+    var isStopping: Bool { state.withLock { $0.isStopping } }
+    func noteStopping() { state.withLock { $0.isStopping = true } }
+
+    /// Ends the run, and any that would follow.
+    func stop() {
+      let control = state.withLock { state in
+        state.isStopping = true
+        return state.control
+      }
+      control?.end(.stopped)
+    }
   }
 
   /// The serial port of the run that is going on.
