@@ -26,9 +26,13 @@ public final class ACPIPowerManagement: BusDevice {
     static var timer: Self { Self(rawValue: 1 << 0) }
     static var globalLock: Self { Self(rawValue: 1 << 5) }
     static var powerButton: Self { Self(rawValue: 1 << 8) }
+    static var clock: Self { Self(rawValue: 1 << 10) }
     static var wake: Self { Self(rawValue: 1 << 15) }
     /// Those that can be enabled here.
-    static var enables: Self { [.timer, .globalLock, .powerButton] }
+    ///
+    /// The clock's event never comes, as the FADT says (FIX_RTC), yet Linux enables it all the same
+    /// and complains if the bit does not stay.
+    static var enables: Self { [.timer, .globalLock, .powerButton, .clock] }
   }
 
   private struct State {

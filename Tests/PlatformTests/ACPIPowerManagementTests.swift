@@ -104,7 +104,7 @@ import Testing
   @Test func onlyEventsThatExistCanBeEnabled() {
     enable(0xFFFF)
 
-    #expect(device.read(2, width: 2) == 0x0121)
+    #expect(device.read(2, width: 2) == 0x0521)
   }
 
   // MARK: Timer
