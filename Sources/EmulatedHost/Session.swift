@@ -74,7 +74,11 @@ extension EmulatedHost {
       if list.isReady(consolePlace) { readConsole() }
       if list.isReady(controlPlace) { try readControl() }
       if list.isReady(signalPlace), let signal = signals.next() { try pass(signal) }
-      if input.takeQuit() { try pass(SIGTERM) }
+      if input.takeQuit() {
+        // The first may press the guest's power button; the second ends the guest at once.
+        try pass(SIGTERM)
+        try pass(SIGINT)
+      }
       if exitCode == nil, list.isReady(childPlace) {
         drainOutput()
         readConsole()
