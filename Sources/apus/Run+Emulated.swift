@@ -23,13 +23,18 @@ extension Run {
       workingDirectory: try Self.workingDirectory(),
       folders: try folders(configuration)
     )
+    let reservation = try Self.explaining {
+      try Machine.checkStreams(of: configuration)
+      // The locks of an emulated host are its own: other machines see those of this process.
+      return try DiskReservation(configuration)
+    }
     if accel == .auto {
       Self.note(
         "no vmx or svm in the CPU flags: running in an emulated host, which takes some seconds to "
           + "start (--accel kvm uses /dev/kvm all the same)"
       )
     }
-    return try host.run(request)
+    return try withExtendedLifetime(reservation) { try host.run(request) }
   }
 
   /// What a command line means inside: KVM is there, and a unix socket has become a port.

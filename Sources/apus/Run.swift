@@ -151,7 +151,7 @@ struct Run: ParsableCommand {
   }
 
   /// Turns what the user can mend into ``UserError``.
-  private static func explaining<Result>(_ body: () throws -> Result) throws -> Result {
+  static func explaining<Result>(_ body: () throws -> Result) throws -> Result {
     do {
       return try body()
     } catch let error where Machine.isUserError(error) {

@@ -45,7 +45,7 @@ public enum BootError: Error, Equatable, Sendable, CustomStringConvertible {
     case .malformed(let path, let problem): "\(path): malformed: \(problem)"
     case .unsupported(let path, let problem): "\(path): \(problem)"
     case .commandLineTooLong(let count, let limit):
-      "command line of \(count) bytes; this kernel takes at most \(limit)"
+      "command line of \(count) bytes; this kernel takes at most \(limit); shorten --append"
     case .beyondMemory(let item, let end, let memoryEnd):
       if end > MemoryMap.pciWindow32.lowerBound.rawValue {
         "\(item): loads up to 0x\(hex(end)), but RAM below the devices ends at 3G; "

@@ -50,6 +50,20 @@ public enum Machine {
     return MachineDescription(board: board, boot: state).text
   }
 
+  /// Opens the files and sockets of `configuration` and lets go of them.
+  ///
+  /// For a machine that will run elsewhere: what is wrong with them is then known before.
+  ///
+  /// - Throws: ``MachineError/stream(path:reason:)``.
+  public static func checkStreams(of configuration: MachineConfiguration) throws {
+    for stream in [configuration.serial, configuration.console] {
+      switch stream {
+      case .file, .unix: _ = try StreamPort(stream, onQuit: {})
+      case .none, .standard, .device: break
+      }
+    }
+  }
+
   /// Whether the user can mend what went wrong by another command line or another file.
   public static func isUserError(_ error: any Error) -> Bool {
     error is MachineError || error is MemoryMapError || error is BootError

@@ -1,0 +1,17 @@
+import Virtio
+
+/// The disks of a machine that runs elsewhere on this machine's behalf: no other can use them meanwhile.
+///
+/// They are free again when the value goes.
+public final class DiskReservation: Sendable {
+  private let images: [DiskImage]
+
+  /// Opens and locks the disks of `configuration`.
+  ///
+  /// - Throws: What is wrong with one of them; see ``Machine/isUserError(_:)``.
+  public init(_ configuration: MachineConfiguration) throws {
+    images = try configuration.disks.map { disk throws(DiskImageError) in
+      try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
+    }
+  }
+}
