@@ -68,21 +68,27 @@ let package = Package(
     ),
     .target(
       name: "TestSupport",
-      dependencies: ["HostOS", "GuestMemory", "DeviceModel", "PCI", "Virtio"],
+      dependencies: [
+        "HostOS", "GuestMemory", "DeviceModel", "PCI", "Virtio", "SanitizerSupport",
+      ],
       path: "Tests/TestSupport"
     ),
+    .target(name: "SanitizerSupport", path: "Tests/SanitizerSupport"),
     tests("HostOS"),
     tests("EmulatedHost", ["HostOS"]),
     tests("GuestMemory", ["HostOS"]),
     tests("KVM", ["HostOS", "GuestMemory"]),
     tests("DeviceModel", ["HostOS"]),
-    tests("Interrupts", ["DeviceModel"]),
+    tests("Interrupts", ["HostOS", "DeviceModel"]),
     tests("PCI", ["DeviceModel"]),
     tests("Platform", ["HostOS", "DeviceModel", "GuestMemory"]),
     tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "Interrupts", "PCI", log]),
     tests(
       "Machine",
-      ["HostOS", "KVM", "DeviceModel", "GuestMemory", "PCI", "Platform", "Virtio", log]
+      [
+        "HostOS", "KVM", "DeviceModel", "GuestMemory", "Interrupts", "PCI", "Platform", "Virtio",
+        log,
+      ]
     ),
     .testTarget(name: "ApusTests", dependencies: ["apus", "HostOS", "Machine", "TestSupport"]),
   ],

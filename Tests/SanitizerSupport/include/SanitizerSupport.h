@@ -1,0 +1,1 @@
+// What the sanitizers cannot find out by themselves; there is nothing to call.
