@@ -38,7 +38,8 @@ public final class GuestMemory: @unchecked Sendable {
   /// - Parameters:
   ///   - ranges: Start and length of each region, page-aligned, ascending, without overlap.
   ///   - options: How the memory file is made.
-  /// - Throws: `SystemError` if the host cannot provide the memory.
+  /// - Throws: `SystemError` if the host cannot provide the memory; `ENOMEM` if its pool of huge pages
+  ///   has too few free ones.
   public init(
     _ ranges: [(start: GuestAddress, count: UInt64)],
     options: Options = Options()
@@ -59,11 +60,15 @@ public final class GuestMemory: @unchecked Sendable {
     let flags = MFD_CLOEXEC | (options.usesHugePages ? MFD_HUGETLB : 0)
     let number = try retrying("memfd_create") { unsafe apus_memfd_create("apus-ram", flags) }
     file = OwnedFileDescriptor(adopting: number)
-    guard let size = Int(exactly: total) else {
+    // A file of huge pages consists of whole ones; what it reports as its block is their size.
+    let unit = options.usesHugePages ? try Self.blockSize(of: number) : Self.pageSize
+    guard total <= UInt64(Int.max) - unit else {
       throw SystemError(call: "ftruncate", code: EFBIG, subject: "guest memory to \(total) bytes")
     }
-    _ = try retrying("ftruncate", "guest memory to \(total) bytes") { ftruncate(number, size) }
-    mapping = try MemoryMapping(of: file, count: size)
+    let size = Int((total + unit - 1) / unit * unit)
+    _ = try retrying("ftruncate", "guest memory to \(size) bytes") { ftruncate(number, size) }
+    // A huge page that is not reserved now could be missing at its first use, which kills a process.
+    mapping = try MemoryMapping(of: file, count: size, reservingPages: options.usesHugePages)
     self.regions = regions
     unsafe table = .allocate(capacity: regions.count)
     _ = unsafe table.initialize(from: regions)
@@ -72,6 +77,12 @@ public final class GuestMemory: @unchecked Sendable {
   /// Makes one region of `count` zeroed bytes at guest address 0, for tests and tools.
   public convenience init(count: UInt64) throws(SystemError) {
     try self.init([(GuestAddress(0), count)])
+  }
+
+  private static func blockSize(of number: Int32) throws(SystemError) -> UInt64 {
+    var status = stat()
+    _ = try retrying("fstat", "guest memory") { unsafe fstat(number, &status) }
+    return UInt64(clamping: max(status.st_blksize, 1))
   }
 
   deinit {

@@ -14,18 +14,26 @@ public struct MemoryMapping: ~Copyable, @unchecked Sendable {
 
   /// Maps `count` bytes of `descriptor` from `offset`, readable and writable, shared.
   ///
-  /// - Throws: ``SystemError``, `ENOMEM` where the address space or the overcommit limit is used up.
+  /// - Parameters:
+  ///   - descriptor: The file.
+  ///   - offset: Where in the file the mapping starts, a multiple of the page size.
+  ///   - count: The length in bytes.
+  ///   - reservingPages: Whether to fail now if the host could lack a page later; to be true for
+  ///     huge pages, where a lack shows as a fatal signal at the first use.
+  /// - Throws: ``SystemError``, `ENOMEM` where the address space, the overcommit limit, or the pool of
+  ///   huge pages is used up.
   public init(
     of descriptor: borrowing OwnedFileDescriptor,
     offset: Int = 0,
-    count: Int
+    count: Int,
+    reservingPages: Bool = false
   ) throws(SystemError) {
     // SAFETY: the kernel picks the address; nothing existing is replaced.
     let mapped = unsafe mmap(
       nil,
       count,
       PROT_READ | PROT_WRITE,
-      MAP_SHARED | MAP_NORESERVE,
+      MAP_SHARED | (reservingPages ? 0 : MAP_NORESERVE),
       descriptor.rawValue,
       off_t(offset)
     )

@@ -67,6 +67,9 @@ final class Board {
         options: GuestMemory.Options(usesHugePages: configuration.usesHugePages)
       )
     } catch {
+      if configuration.usesHugePages {
+        throw MachineError.hugePages(bytes: configuration.memory, reason: error.reason)
+      }
       throw MachineError.memory(bytes: configuration.memory, reason: error.reason)
     }
     let pins = (0..<24 as Range<UInt32>).map { InterruptPin(GSI($0), on: plane) }

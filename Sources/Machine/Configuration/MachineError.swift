@@ -6,6 +6,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case hostProcessorLimit(asked: Int, limit: Int)
   /// The host cannot provide the memory.
   case memory(bytes: UInt64, reason: String)
+  /// The host's pool of huge pages cannot provide the memory.
+  case hugePages(bytes: UInt64, reason: String)
   /// A PCI device number is out of range.
   case slot(disk: String, UInt64)
   /// The address of memory-mapped registers is not one of the slots for them.
@@ -28,6 +30,9 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
       "--cpus \(asked): this host's KVM takes at most \(limit) processors; ask for fewer"
     case .memory(let bytes, let reason):
       "--memory \(bytes) bytes: the host cannot provide it (\(reason)); ask for less"
+    case .hugePages(let bytes, let reason):
+      "--hugepages: the host's pool cannot provide \(sizeText(bytes)) (\(reason)); enlarge it "
+        + "(sysctl vm.nr_hugepages) or leave --hugepages out"
     case .slot(let disk, let slot):
       "--disk \(disk),slot=\(slot): PCI device numbers are 1 to 31"
     case .registers(let disk, let address, let first, let last):
