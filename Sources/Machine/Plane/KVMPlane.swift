@@ -29,7 +29,9 @@ final class KVMPlane: MachinePlane {
   /// Takes over the routing of `vm`, whose interrupt chips exist already.
   init(_ vm: VM) throws(KVMError) {
     self.vm = vm
-    limit = UInt32(clamping: try vm.check(.irqRouting))
+    // The capability's number is that of the routes; some pins have two.
+    let extra = Self.pins.count - Int(Self.pinCount)
+    limit = UInt32(clamping: try vm.check(.irqRouting) - extra)
     try vm.setGSIRouting(Self.pins)
   }
 
@@ -80,7 +82,7 @@ final class KVMPlane: MachinePlane {
     guard let gsi else {
       throw MachineError.tooManyDevices(
         kind: "message-signalled interrupt",
-        limit: Int(limit - Self.pinCount)
+        limit: max(0, Int(limit) - Int(Self.pinCount))
       )
     }
     do {

@@ -17,7 +17,7 @@ struct MachineDescription {
     )
     lines.append("kernel: \(configuration.kernel) (\(boot.bootProtocol.rawValue))")
     lines += section("memory", memory)
-    lines += section("ports", board.portBus.mappings.map { row($0.addresses, $0.name) })
+    lines += section("ports", board.portBus.mappings.map { row($0.addresses, $0.name, digits: 4) })
     lines += section("PCI", functions)
     lines += section("interrupts", interrupts)
     return lines.joined(separator: "\n") + "\n"
@@ -64,9 +64,12 @@ struct MachineDescription {
     ["\(title):"] + rows.map { "  " + $0 }
   }
 
-  private func row(_ addresses: ClosedRange<UInt64>, _ name: String) -> String {
-    let digits = addresses.upperBound > 0xFFFF ? 12 : 4
-    return "\(padded(addresses.lowerBound, digits))-\(padded(addresses.upperBound, digits)) \(name)"
+  private func row(
+    _ addresses: ClosedRange<UInt64>,
+    _ name: String,
+    digits: Int = 12
+  ) -> String {
+    "\(padded(addresses.lowerBound, digits))-\(padded(addresses.upperBound, digits)) \(name)"
   }
 
   private func padded(_ value: UInt64, _ digits: Int) -> String {

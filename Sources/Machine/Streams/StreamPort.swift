@@ -159,6 +159,18 @@ final class StreamPort: Sendable {
       if let place, list.isReady(place), !fill(&queue, from: client) { return }
       queue.deliver(receiver)
     }
+    if isEnding { Self.finish(&relay) }
+  }
+
+  /// Delivers what the guest said last; a client that does not read it in time goes without.
+  private static func finish(_ relay: inout Relay) {
+    while true {
+      var list = PollList()
+      guard let place = relay.register(in: &list) else { return }
+      list.wait(timeout: relay.isDrained ? 0 : 200)
+      guard list.isReady(place) else { return }
+      relay.advance()
+    }
   }
 
   /// Reads what is there.

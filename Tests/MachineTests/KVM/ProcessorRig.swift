@@ -1,0 +1,66 @@
+import GuestMemory
+import HostOS
+import KVM
+import TestSupport
+
+@testable import Machine
+
+/// A whole machine but for its loader: real KVM, a board, and processors at a few instructions.
+final class ProcessorRig {
+  private static let codeAddress: UInt64 = 0x10_0000
+
+  let rig: BoardRig
+  let processors: Processors
+
+  /// Starts `count` processors, the first at `code`, with `data` in guest memory by address.
+  ///
+  /// The code runs in 32-bit protected mode; the other processors wait to be started.
+  init(_ code: [UInt8], count: Int = 1, data: [UInt64: [UInt8]] = [:]) throws {
+    try Signals.installWakeUpHandler(for: Session.kickSignal)
+    let system = try KVMSystem()
+    let vm = try system.makeVM()
+    try vm.setTSSAddress(MemoryMap.kvmTaskState.rawValue)
+    try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
+    try vm.createIRQChip()
+    try vm.createPIT2(speakerDummy: true)
+    rig = try BoardRig(plane: KVMPlane(vm)) { configuration, _ in
+      configuration.hasDebugExit = true
+      configuration.hasTestDevice = true
+      configuration.processorCount = count
+    }
+    let memory = rig.board.memory
+    for (slot, region) in memory.regions.enumerated() {
+      try vm.setMemoryRegion(
+        slot: UInt32(slot),
+        guestAddress: region.start.rawValue,
+        size: region.count,
+        unsafeHostAddress: memory.unsafeHostAddress(of: region)
+      )
+    }
+    try memory.write(code, at: GuestAddress(Self.codeAddress))
+    for (address, bytes) in data { try memory.write(bytes, at: GuestAddress(address)) }
+    processors = try Processors(
+      count: count,
+      vm: vm,
+      cpuid: CPUIDBuilder(
+        supported: try system.supportedCPUID(),
+        topology: CPUTopology(count: count)
+      ),
+      start: CPUStartState(mode: .protected32, rip: Self.codeAddress),
+      board: rig.board,
+      control: rig.control
+    )
+  }
+
+  deinit {
+    rig.control.end(.stopped)
+    processors.stop()
+    rig.board.stop()
+  }
+
+  /// How the run ended, if it does within ten seconds.
+  func outcome() -> Outcome? {
+    _ = waitUntil { rig.control.result != nil }
+    return rig.control.result
+  }
+}
