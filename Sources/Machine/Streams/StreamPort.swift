@@ -52,8 +52,10 @@ final class StreamPort: Sendable {
       relayed = nil
       terminal = nil
     case .device(let path):
-      output = try Self.open(path, O_WRONLY)
-      input = try Self.open(path, O_RDONLY)
+      // Opened once: a virtio port can have one user.
+      let device = try Self.open(path, O_RDWR)
+      output = try device.duplicated()
+      input = consume device
       listener = nil
       relayed = nil
       terminal = nil
