@@ -44,6 +44,14 @@ public struct MemoryMapping: ~Copyable, @unchecked Sendable {
     self.count = count
   }
 
+  /// Asks for huge pages wherever the kernel can have them (madvise(2), `MADV_HUGEPAGE`).
+  ///
+  /// A wish: a kernel that has none for this kind of file goes on as it is.
+  public borrowing func preferHugePages() {
+    // SAFETY: the range is mapped, and its contents do not change.
+    _ = unsafe madvise(address, count, MADV_HUGEPAGE)
+  }
+
   deinit {
     // SAFETY: the range was mapped by `init` and nobody else unmaps it.
     _ = unsafe munmap(address, count)
