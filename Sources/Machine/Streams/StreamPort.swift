@@ -17,6 +17,8 @@ final class StreamPort: Sendable {
   /// The guest's bytes on their way to a client of ``listener``.
   private let relayed: OwnedFileDescriptor?
   private let terminal: RawTerminal?
+  /// Whether the input has an end for a while only, as a device's while nobody is at its other end.
+  private let mayReturn: Bool
   private let wake: EventFD
   private let isStopping = Atomic(false)
   private let thread = Mutex<Thread?>(nil)
@@ -31,6 +33,7 @@ final class StreamPort: Sendable {
   init(_ stream: MachineConfiguration.Stream, onQuit: @escaping @Sendable () -> Void) throws {
     self.onQuit = onQuit
     wake = try EventFD()
+    if case .device = stream { mayReturn = true } else { mayReturn = false }
     switch stream {
     case .none:
       output = nil
@@ -102,6 +105,9 @@ final class StreamPort: Sendable {
 
   // MARK: On the thread
 
+  /// How long to leave a device alone that has nobody at its other end, in milliseconds.
+  private static var pause: Int32 { 100 }
+
   private var isEnding: Bool { isStopping.load(ordering: .acquiring) }
 
   /// Delivers from one descriptor that stays open.
@@ -114,8 +120,10 @@ final class StreamPort: Sendable {
       let wakePlace = list.add(wake.rawValue, for: .readable)
       let isReading = queue.isEmpty && !hasEnded
       let place = isReading ? list.add(number, for: .readable) : nil
-      list.wait(timeout: queue.patience)
+      list.wait(timeout: hasEnded && mayReturn ? Self.pause : queue.patience)
       if list.isReady(wakePlace) { wake.drain() }
+      // Whoever is at the other end of a device comes and goes: look again.
+      if mayReturn { hasEnded = false }
       if let place, list.isReady(place) {
         hasEnded = !fill(&queue, from: number)
       }
