@@ -169,7 +169,7 @@ import Virtio
     )
     var heads: [UInt32] = []
     var returned: [UInt32] = []
-    for _ in 0..<200 {
+    for round in 0..<200 {
       let activation = VirtioActivation(
         features: .version1,
         memory: memory,
@@ -183,6 +183,8 @@ import Virtio
         heads.append(UInt32(try driver.add([.readable(0x100000, 4), .writable(0x200000, 4)])))
         configuration.kick.signal()
       }
+      // Once, the worker gets as far as a request, however busy the host is.
+      if round == 0 { #expect(try waitUntil { try driver.usedIndex() > 0 }) }
       configuration.state = worker.stop()[0]
       #expect(configuration.state.available == configuration.state.used)
       while let used = try driver.takeUsed() { returned.append(used.head) }
