@@ -108,9 +108,13 @@ extension Bus {
   /// Releases every retirement whose accesses are over.
   func reclaim() {
     let free = state.withLock { state in
-      if state.retired.isEmpty { return [BusRetirement]() }
-      let free = state.retired.filter(\.isFree)
-      state.retired.removeAll(where: \.isFree)
+      var free: [BusRetirement] = []
+      var kept: [BusRetirement] = []
+      // Each is looked at once: an access may end between two looks.
+      for retirement in state.retired {
+        if retirement.isFree { free.append(retirement) } else { kept.append(retirement) }
+      }
+      state.retired = kept
       return free
     }
     // The devices go with `free`, here, outside the lock: their `deinit` may call the bus.

@@ -42,7 +42,7 @@ public final class Bus: Sendable {
   let usesProcessBarrier: Bool
   /// Where readers find the table, in a cache line that nothing else writes to.
   let root: BusRoot
-  let state = BusLock(State())
+  let state = Mutex(State())
 
   /// Makes an empty bus.
   public convenience init(_ space: Space = .memory) {

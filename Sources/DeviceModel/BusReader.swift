@@ -92,7 +92,7 @@ struct BusAccessInProgress: Sendable {
 ///
 /// An update asks it whether its thread is inside an access, on whichever bus: then it must not wait.
 enum BusReaders {
-  private static let all = BusLock<[BusReader]>([])
+  private static let all = Mutex<[BusReader]>([])
 
   static func add(_ reader: BusReader) { all.withLock { $0.append(reader) } }
 

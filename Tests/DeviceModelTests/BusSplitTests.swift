@@ -129,7 +129,7 @@ import Testing
     let view = BusView(of: bus)
     let victim = RecordingDevice()
     let ticket = try bus.register(victim, name: "victim", at: [BusRange(0x2004, size: 4)])
-    let remover = RecordingDevice(answer: { [bus] _ in
+    let remover = RecordingDevice(answer: { [unowned bus] _ in
       bus.remove(ticket)
       return 0
     })

@@ -4,13 +4,14 @@ import PCI
 import Testing
 
 /// A machine's buses with configuration ports at 0xCF8 and one function at 00:03.0.
-private struct Rig {
+private final class Rig {
   let memory = Bus(.memory)
   let ports = Bus(.port)
   let memoryView: BusView
   let portView: BusView
   let bus: PCIRootBus
   let function: RegisterFunction
+  private let ticket: BusRegistration
 
   init() throws {
     memoryView = BusView(of: memory)
@@ -20,11 +21,16 @@ private struct Rig {
       bars: [PCIBAR(0, .port, size: 32), PCIBAR(4, .memory64(), size: 0x4000)]
     )
     try bus.add(function, at: PCIAddress(device: 3))
-    _ = try ports.register(
+    ticket = try ports.register(
       PCIConfigurationPorts(bus),
       name: "configuration ports",
       at: [BusRange(PCIConfigurationPorts.firstPort, size: PCIConfigurationPorts.portCount)]
     )
+  }
+
+  deinit {
+    // A circle of references otherwise: ports, configuration ports, PCI bus, ports.
+    ports.remove(ticket)
   }
 
   /// Writes a register as a guest does, through the ports.
@@ -81,7 +87,12 @@ private struct Rig {
     try bus.add(function, at: PCIAddress(device: device))
   }
   let window = PCIConfigurationWindow(bus, busCount: 1)
-  _ = try memory.register(window, name: "ECAM", at: [BusRange(0xB000_0000, size: window.size)])
+  let ticket = try memory.register(
+    window,
+    name: "ECAM",
+    at: [BusRange(0xB000_0000, size: window.size)]
+  )
+  defer { memory.remove(ticket) }
   @Sendable func configure(_ device: UInt64) {
     let view = BusView(of: memory)
     let header = 0xB000_0000 + device << 15

@@ -57,7 +57,8 @@ final class ManualClock: DeviceClock {
 }
 
 fileprivate final class ManualTimer: DeviceTimer {
-  private let clock: ManualClock
+  // The clock holds its timers while they are armed; who uses a timer holds the clock.
+  private unowned let clock: ManualClock
   private let action = Mutex<(@Sendable () -> Void)?>(nil)
 
   init(_ clock: ManualClock) { self.clock = clock }
