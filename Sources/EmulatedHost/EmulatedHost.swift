@@ -50,11 +50,16 @@ public struct EmulatedHost {
         errors.far.rawValue, control.far.rawValue, console.far.rawValue,
       ]
     )
+    // A terminal that takes nothing must not keep us from a signal.
+    let output = try FileIO.reopenToWrite(STDOUT_FILENO) ?? Self.duplicate(STDOUT_FILENO)
+    let messages = try FileIO.reopenToWrite(STDERR_FILENO) ?? Self.duplicate(STDERR_FILENO)
     var session = Session(
       child: child.pollable,
       signals: signals,
       standard: standard.near.rawValue,
       errors: errors.near.rawValue,
+      output: output.rawValue,
+      messages: messages.rawValue,
       control: control.near.rawValue,
       console: console.near.rawValue
     )
@@ -159,6 +164,10 @@ public struct EmulatedHost {
       }
     }
     return String(decoding: buffer.prefix(size), as: UTF8.self)
+  }
+
+  private static func duplicate(_ number: Int32) throws(SystemError) -> OwnedFileDescriptor {
+    try OwnedFileDescriptor(duplicating: number)
   }
 
   private static func nullDevice() throws(SystemError) -> Int32 {

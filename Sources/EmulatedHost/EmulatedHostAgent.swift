@@ -18,6 +18,9 @@ public enum EmulatedHostAgent {
     let request = try receive(control.rawValue)
     let standard = try OwnedFileDescriptor(opening: ports + "stdio", O_RDWR)
     let errors = try OwnedFileDescriptor(opening: ports + "stderr", O_RDWR)
+    // Nobody else has them open, and what they reach may take nothing for a while.
+    try FileIO.setNonBlocking(standard.rawValue)
+    try FileIO.setNonBlocking(errors.rawValue)
     for (number, target) in [
       (standard.rawValue, STDIN_FILENO), (standard.rawValue, STDOUT_FILENO),
       (errors.rawValue, STDERR_FILENO),

@@ -21,12 +21,16 @@ extension EmulatedHost {
     /// How long a host may take to come up, and a command to end after a signal, in seconds.
     private static var bootLimit: UInt64 { 120 }
     private static var endLimit: UInt64 { 15 }
+    /// How long the user's end may take nothing of what was printed last, in seconds.
+    private static var drainLimit: UInt64 { 3 }
 
     init(
       child: Int32,
       signals: SignalQueue,
       standard: Int32,
       errors: Int32,
+      output: Int32,
+      messages: Int32,
       control: Int32,
       console: Int32
     ) {
@@ -38,8 +42,8 @@ extension EmulatedHost {
       self.input = input
       relays = [
         Relay(from: STDIN_FILENO, to: standard, filter: input.filter),
-        Relay(from: standard, to: STDOUT_FILENO),
-        Relay(from: errors, to: STDERR_FILENO),
+        Relay(from: standard, to: output),
+        Relay(from: errors, to: messages),
       ]
     }
 
@@ -136,16 +140,19 @@ extension EmulatedHost {
         .map(String.init) ?? ""
     }
 
-    /// Writes out what the command printed before it ended.
+    /// Writes out what the command printed before it ended, if somebody takes it.
     private mutating func drainOutput() {
+      let end = Self.now() + Self.drainLimit
       for index in 1..<relays.count {
-        while true {
-          relays[index].advance()
-          if relays[index].isDrained {
-            var list = PollList()
-            let place = list.add(relays[index].source, for: .readable)
-            list.wait(timeout: 0)
-            if relays[index].hasEnded || !list.isReady(place) { break }
+        while Self.now() < end {
+          var list = PollList()
+          guard let place = relays[index].register(in: &list) else { break }
+          let isReading = relays[index].isDrained
+          list.wait(timeout: isReading ? 0 : 100)
+          if list.isReady(place) {
+            relays[index].advance()
+          } else if isReading {
+            break
           }
         }
       }

@@ -62,6 +62,24 @@ public enum FileIO {
     _ = try retrying("fcntl(F_SETFL)") { apus_fcntl(number, F_SETFL, Int(flags | O_NONBLOCK)) }
   }
 
+  /// Opens the terminal or pipe behind `number` a second time, to write to without blocking.
+  ///
+  /// The flags of `number` itself are shared with whoever else has it open (a terminal with the shell),
+  /// so they stay as they are.
+  ///
+  /// - Returns: `nil` for anything else, and where it cannot be opened again.
+  public static func reopenToWrite(_ number: Int32) -> OwnedFileDescriptor? {
+    var status = stat()
+    // SAFETY: the status is a live local.
+    guard unsafe fstat(number, &status) == 0,
+      [S_IFCHR, S_IFIFO].contains(status.st_mode & S_IFMT)
+    else { return nil }
+    return try? OwnedFileDescriptor(
+      opening: "/proc/self/fd/\(number)",
+      O_WRONLY | O_NONBLOCK | O_NOCTTY
+    )
+  }
+
   private static func waitUntilWritable(_ number: Int32) {
     var item = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
     _ = unsafe poll(&item, 1, -1)

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 /// What a user at a terminal sees: keys, and a terminal that is as it was.
@@ -38,6 +39,26 @@ import Testing
     #expect(wasRaw)
     #expect(ended.code == 0, "\(ended)")
     #expect(terminal.modes == before)
+  }
+
+  @Test(arguments: accelerators)
+  func endsThoughTheTerminalTakesNothing(accelerator: String) async throws {
+    let terminal = try Terminal()
+    let folder = try TemporaryFolder()
+    let kernel = try folder.file("kernel", TinyKernel.file(TinyKernel.printing))
+
+    let hasEnded = try await Program.drive(
+      ["run", kernel, "--accel", accelerator, "--memory", "64M"],
+      input: .terminal(terminal)
+    ) { program in
+      try program.expect("A")
+      // What a terminal holds is soon used up.
+      _ = program.endsUnread(within: 5)
+      program.signal(SIGTERM)
+      return program.endsUnread(within: 12)
+    }
+
+    #expect(hasEnded)
   }
 
   @Test func badInputDoesNotTouchTheTerminal() async throws {

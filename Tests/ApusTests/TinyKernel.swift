@@ -21,6 +21,16 @@ enum TinyKernel {
     ]
   }
 
+  /// Prints short lines, again and again.
+  static var printing: [UInt8] {
+    [
+      0x66, 0xBA, 0xF8, 0x03,  // mov dx, 0x3f8
+      0xB0, 0x41, 0xEE,  // again: mov al, 'A'; out dx, al
+      0xB0, 0x0A, 0xEE,  // mov al, a line feed; out dx, al
+      0xEB, 0xF8,  // jmp again
+    ]
+  }
+
   /// The file of a program whose code starts at its entry, loaded at 1 MiB.
   static func file(_ code: [UInt8]) -> [UInt8] {
     let flags: UInt32 = 1 << 16

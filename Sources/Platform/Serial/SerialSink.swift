@@ -22,12 +22,7 @@ struct SerialSink: ~Copyable, Sendable {
     // SAFETY: the status is a live local.
     let kind = unsafe fstat(number, &status) == 0 ? status.st_mode & S_IFMT : S_IFREG
     isSocket = kind == S_IFSOCK
-    if kind == S_IFCHR || kind == S_IFIFO,
-      let own = try? OwnedFileDescriptor(
-        opening: "/proc/self/fd/\(number)",
-        O_WRONLY | O_NONBLOCK | O_NOCTTY
-      )
-    {
+    if let own = FileIO.reopenToWrite(number) {
       self.descriptor = own
     } else {
       self.descriptor = descriptor

@@ -121,6 +121,16 @@ final class RunningProgram {
     )
   }
 
+  /// Waits for the program's end, and takes nothing of what it prints.
+  ///
+  /// - Returns: False if it has not ended in time.
+  func endsUnread(within seconds: Int) -> Bool {
+    var list = PollList()
+    let ending = list.add(child.pollable, for: .readable)
+    list.wait(timeout: Int32(1000 * seconds))
+    return list.isReady(ending)
+  }
+
   /// Takes what the program prints, for up to a fifth of a second.
   ///
   /// - Returns: Whether it has ended, and all of its output been taken.
