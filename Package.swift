@@ -69,7 +69,7 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "HostOS", "GuestMemory", "DeviceModel", "PCI", "Virtio", "SanitizerSupport",
+        "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", "Virtio", "SanitizerSupport",
       ],
       path: "Tests/TestSupport"
     ),

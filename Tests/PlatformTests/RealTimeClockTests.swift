@@ -1,3 +1,4 @@
+import DeviceModel
 import Platform
 import TestSupport
 import Testing

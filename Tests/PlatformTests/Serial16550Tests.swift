@@ -1,3 +1,4 @@
+import DeviceModel
 import Platform
 import Synchronization
 import TestSupport

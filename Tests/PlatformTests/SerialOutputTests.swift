@@ -1,7 +1,9 @@
+import DeviceModel
 import Glibc
 import HostOS
 import Platform
 import Synchronization
+import TestSupport
 import Testing
 
 /// Output into real descriptors.

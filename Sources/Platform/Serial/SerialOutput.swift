@@ -1,3 +1,4 @@
+public import DeviceModel
 public import HostOS
 import Synchronization
 

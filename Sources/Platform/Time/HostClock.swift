@@ -1,3 +1,4 @@
+public import DeviceModel
 import Glibc
 public import HostOS
 import Synchronization

@@ -1,8 +1,8 @@
-import Platform
+import DeviceModel
 import Synchronization
 
 /// A clock that a test moves by hand; timers expire while it moves, in order.
-final class ManualClock: DeviceClock {
+public final class ManualClock: DeviceClock {
   private struct State {
     var monotonic: UInt64 = 5_000_000_000
     var realTime: Int64
@@ -12,23 +12,23 @@ final class ManualClock: DeviceClock {
   private let state: Mutex<State>
 
   /// Starts at `seconds` since 1970 UTC.
-  init(seconds: Int64 = 0) { state = Mutex(State(realTime: seconds * 1_000_000_000)) }
+  public init(seconds: Int64 = 0) { state = Mutex(State(realTime: seconds * 1_000_000_000)) }
 
-  var monotonic: UInt64 { state.withLock { $0.monotonic } }
-  var realTime: Int64 { state.withLock { $0.realTime } }
+  public var monotonic: UInt64 { state.withLock { $0.monotonic } }
+  public var realTime: Int64 { state.withLock { $0.realTime } }
   /// How many timers are armed.
-  var armedCount: Int { state.withLock { $0.armed.count } }
+  public var armedCount: Int { state.withLock { $0.armed.count } }
 
-  func makeTimer() -> any DeviceTimer { ManualTimer(self) }
+  public func makeTimer() -> any DeviceTimer { ManualTimer(self) }
 
   /// Lets `nanoseconds` pass.
-  func advance(nanoseconds: UInt64) {
+  public func advance(nanoseconds: UInt64) {
     let end = monotonic + nanoseconds
     while let next = step(to: end) { next.expire() }
   }
 
   /// Lets `seconds` pass.
-  func advance(seconds: UInt64) { advance(nanoseconds: seconds * 1_000_000_000) }
+  public func advance(seconds: UInt64) { advance(nanoseconds: seconds * 1_000_000_000) }
 
   fileprivate func arm(_ timer: ManualTimer, at deadline: UInt64) {
     state.withLock { state in
