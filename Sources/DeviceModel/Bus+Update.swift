@@ -4,14 +4,23 @@ import Synchronization
 
 /// What an update replaced: released when the accesses that may use it are over.
 struct BusRetirement: Sendable {
-  let table: BusTable?
+  var tables: [BusTable] = []
   /// The removed device; `nil` if the update removed none.
   let claim: BusClaim?
   /// The accesses that were under way when the update was published.
   var accesses: [BusAccessInProgress] = []
 
-  /// Whether no access can use the table any more.
+  init(_ table: BusTable?, claim: BusClaim?) {
+    if let table { tables.append(table) }
+    self.claim = claim
+  }
+
+  /// Whether no access can use the tables any more.
   var isFree: Bool { accesses.allSatisfy(\.isOver) }
+
+  func freeTables() {
+    for table in tables { table.free() }
+  }
 }
 
 extension Bus {
@@ -19,6 +28,8 @@ extension Bus {
   private static var pause: UInt32 { 50 }
   /// How often an update that need not wait looks before it leaves the rest to the readers.
   private static var patience: Int { 10 }
+  /// The least time between two updates from outside accesses that interrupt the readers, in nanoseconds.
+  private static var interval: UInt64 { 200_000 }
   /// How many tables may wait for a handler that does not return before updates from inside accesses are slowed.
   private static var retiredLimit: Int { 256 }
   /// The delay of such an update, in microseconds.
@@ -36,23 +47,53 @@ extension Bus {
   ) throws(E) {
     let isInside = BusReaders.thisThreadIsInside
     let result: (BusRetirement, [BusReader])? = try state.withLock { (state) throws(E) in
-      guard let retirement = try change(&state) else { return nil }
+      guard var retirement = try change(&state) else { return nil }
       self.root.publish(state.table)
+      // To ask the readers interrupts the processors that they run on, so tables that hold nothing but
+      // memory are gathered first.
+      state.superseded += retirement.tables
+      if !waiting, !isInside, Self.canWait(state.superseded) { return nil }
+      retirement.tables = state.superseded
+      state.superseded = []
       return (retirement, state.readers)
     }
     guard let (replaced, readers) = result else { return }
     var retirement = replaced
+    if !isInside, !readers.isEmpty { pace() }
     retirement.accesses = accessesInProgress(of: readers)
     if !isInside { wait(for: &retirement.accesses, untilOver: waiting) }
     if retirement.isFree {
-      retirement.table?.free()
+      retirement.freeTables()
       reclaim()
     } else {
       postpone(retirement)
     }
   }
 
-  /// The accesses that may have found the table that was just replaced.
+  /// Sleeps until the readers may be interrupted again, which costs each of them 5 to 10 µs.
+  ///
+  /// A thread that adds and removes devices in a loop leaves them 95 % of their time; a removal by itself
+  /// waits for nothing here.
+  private func pace() {
+    let (last, now) = (lastAsked.load(ordering: .relaxed), Self.now())
+    let next = max(now, last &+ Self.interval)
+    lastAsked.store(next, ordering: .relaxed)
+    if next > now { usleep(UInt32(truncatingIfNeeded: (next &- now) / 1000 &+ 1)) }
+  }
+
+  private static func now() -> UInt64 {
+    var time = timespec()
+    // SAFETY: the result is a live local.
+    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
+    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+
+  /// Whether these tables are little enough memory to keep for a while: about 3 MB.
+  private static func canWait(_ tables: [BusTable]) -> Bool {
+    tables.count <= 16 && tables.reduce(0) { $0 + $1.count } <= 1 << 16
+  }
+
+  /// The accesses that may have found a table that was just replaced.
   ///
   /// A reader marks itself active, then loads the table; this thread stored the table, and now looks for the mark.
   /// Each needs a full barrier in between, or both may miss the other. The process barrier
@@ -118,7 +159,7 @@ extension Bus {
       return free
     }
     // The devices go with `free`, here, outside the lock: their `deinit` may call the bus.
-    for retirement in free { retirement.table?.free() }
+    for retirement in free { retirement.freeTables() }
   }
 
   /// Puts the ranges of `claim` at `bases` in the next table.
@@ -150,7 +191,7 @@ extension Bus {
     let table = state.table
     state.table = BusTable.make(editing: table, removing: replaced, adding: added)
     state.claims[id] = moved
-    return BusRetirement(table: table, claim: nil)
+    return BusRetirement(table, claim: nil)
   }
 
   /// The lowest range with an address of `mapping`, other than those that start at `replaced`.

@@ -32,6 +32,8 @@ public final class Bus: Sendable {
     var claims: [UInt64: BusClaim] = [:]
     var readers: [BusReader] = []
     var retired: [BusRetirement] = []
+    /// Tables that additions and moves replaced, until the next update that asks where the readers are.
+    var superseded: [BusTable] = []
     /// Counted by views that are gone.
     var unclaimed: UInt64 = 0
   }
@@ -43,6 +45,8 @@ public final class Bus: Sendable {
   /// Where readers find the table, in a cache line that nothing else writes to.
   let root: BusRoot
   let state = Mutex(State())
+  /// When the readers were last asked where they are, in nanoseconds of the monotonic clock.
+  let lastAsked = Atomic<UInt64>(0)
 
   /// Makes an empty bus.
   public convenience init(_ space: Space = .memory) {
@@ -58,7 +62,8 @@ public final class Bus: Sendable {
   deinit {
     // Views hold their buses, so no reader is left, and every retirement has become free to go.
     state.withLock { state in
-      for retirement in state.retired { retirement.table?.free() }
+      for retirement in state.retired { retirement.freeTables() }
+      for table in state.superseded { table.free() }
       state.table?.free()
     }
     root.free()
@@ -147,7 +152,7 @@ public final class Bus: Sendable {
       let table = state.table
       let next = BusTable.make(editing: table, removing: claim.keys, adding: [])
       state.table = next
-      return BusRetirement(table: table, claim: claim)
+      return BusRetirement(table, claim: claim)
     }
   }
 

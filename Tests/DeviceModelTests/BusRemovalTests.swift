@@ -54,6 +54,19 @@ import Testing
   }
 
   @Test(arguments: barriers)
+  func fewOfTheTablesThatMovesReplacedAreKept(usesBarrier: Bool) throws {
+    let bus = Bus(.memory, usesProcessBarrier: usesBarrier)
+    let view = BusView(of: bus)
+    let device = RecordingDevice()
+    let ticket = try bus.register(device, name: "x", at: [BusRange(0, size: 8)])
+    for base in 1...UInt64(100) { try bus.move(ticket, to: base * 8) }
+    #expect(bus.state.withLock { $0.superseded.count } <= 16)
+    bus.remove(ticket)
+    #expect(bus.state.withLock { $0.superseded.isEmpty && $0.retired.isEmpty })
+    #expect(view.read(800, width: 1) == 0xFF)
+  }
+
+  @Test(arguments: barriers)
   func aDeviceCanRemoveItselfAndIsReleasedWhenTheAccessIsOver(usesBarrier: Bool) throws {
     let bus = Bus(.memory, usesProcessBarrier: usesBarrier)
     let view = BusView(of: bus)
