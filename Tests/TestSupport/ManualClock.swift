@@ -14,11 +14,14 @@ public final class ManualClock: DeviceClock {
   /// Starts at `seconds` since 1970 UTC.
   public init(seconds: Int64 = 0) { state = Mutex(State(realTime: seconds * 1_000_000_000)) }
 
+  /// Nanoseconds that have passed, from an arbitrary start.
   public var monotonic: UInt64 { state.withLock { $0.monotonic } }
+  /// Nanoseconds since 1970 UTC.
   public var realTime: Int64 { state.withLock { $0.realTime } }
   /// How many timers are armed.
   public var armedCount: Int { state.withLock { $0.armed.count } }
 
+  /// Makes a timer that expires as this clock moves.
   public func makeTimer() -> any DeviceTimer { ManualTimer(self) }
 
   /// Lets `nanoseconds` pass.
