@@ -22,7 +22,7 @@ public final class UnconnectedLine: InterruptLine {
 }
 
 /// A message-signalled interrupt: the memory write that a device would make (PCI 3.0, 6.8).
-public struct InterruptMessage: Equatable, Sendable {
+public struct InterruptMessage: Hashable, Sendable {
   /// The address to write to; on x86, in the local APICs' window at 0xFEE0_0000.
   public var address: UInt64
   /// The value to write; on x86, vector and delivery mode.

@@ -1,6 +1,7 @@
 import Glibc
 import HostOS
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import DeviceModel

@@ -1,6 +1,7 @@
 import DeviceModel
 import Interrupts
 import Synchronization
+import TestSupport
 import Testing
 
 /// Whatever guests and devices do to the I/O APIC at once, it neither traps nor loses a level.

@@ -1,6 +1,7 @@
 import DeviceModel
 import Interrupts
 import Synchronization
+import TestSupport
 import Testing
 
 /// Whatever guests and devices do to the 8259s at once, they neither trap nor lose a level.

@@ -52,7 +52,7 @@ extension Board {
       let transport = try PCITransport(
         device.device,
         memory: memory,
-        line: pins[Int(gsi)].makeSource(),
+        line: try plane.makeLine(gsi),
         messages: plane,
         doorbells: plane,
         logger: Logger(label: device.device.name)
@@ -88,7 +88,7 @@ extension Board {
         device.device,
         at: GuestAddress(address),
         memory: memory,
-        line: pins[Int(gsi)].makeSource(),
+        line: try plane.makeLine(gsi),
         doorbells: plane,
         logger: Logger(label: device.device.name)
       )

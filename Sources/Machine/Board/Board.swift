@@ -30,7 +30,6 @@ final class Board {
   let memoryBus = Bus(.memory)
   let portBus = Bus(.port)
   let plane: any MachinePlane
-  let pins: [InterruptPin]
   let powerManagement: ACPIPowerManagement
   let serial: Serial16550?
   let pci: PCIRootBus
@@ -72,15 +71,13 @@ final class Board {
       }
       throw MachineError.memory(bytes: configuration.memory, reason: error.reason)
     }
-    let pins = (0..<24 as Range<UInt32>).map { InterruptPin(GSI($0), on: plane) }
-    self.pins = pins
     powerManagement = ACPIPowerManagement(
-      line: pins[Int(Self.systemControlInterrupt)].makeSource(),
+      line: try plane.makeLine(UInt32(Self.systemControlInterrupt)),
       clock: attachments.clock,
       system: attachments.system
     )
-    serial = attachments.serial.map { backend in
-      Serial16550(line: pins[4].makeSource(), backend: backend, clock: attachments.clock)
+    serial = try attachments.serial.map { backend in
+      Serial16550(line: try plane.makeLine(4), backend: backend, clock: attachments.clock)
     }
     let reserved = map.ram + [MemoryMap.ioAPIC, MemoryMap.localAPIC, MemoryMap.kvmPages]
     pci = PCIRootBus(
@@ -90,6 +87,7 @@ final class Board {
         reserved: reserved.map { $0.lowerBound.rawValue..<$0.upperBound.rawValue }
       )
     )
+    try plane.install(memory: memoryBus, ports: portBus)
     try addPlatform(attachments)
     try addVirtio(attachments)
   }
@@ -105,6 +103,7 @@ final class Board {
   /// No vCPU runs any more.
   func stop() {
     for controller in controllers { controller.reset() }
+    plane.disconnect()
   }
 
   /// What the guest's firmware tables say.
@@ -141,7 +140,7 @@ final class Board {
       try portBus.add(serial, "serial port", at: 0x3F8, Serial16550.size)
     }
     let realTimeClock = RealTimeClock(
-      line: pins[8].makeSource(),
+      line: try plane.makeLine(8),
       clock: attachments.clock,
       lowMemory: map.lowRAM.byteCount,
       highMemory: map.highRAM?.byteCount ?? 0
@@ -176,7 +175,7 @@ final class Board {
       try portBus.add(DebugExit(system: system), "debug exit", at: DebugExit.port, DebugExit.size)
     }
     if configuration.hasTestDevice {
-      let device = TestDevice(lines: PinLines(pins))
+      let device = TestDevice(lines: try PinLines(plane))
       try portBus.add(
         device,
         "test device",

@@ -6,7 +6,9 @@ import Platform
 final class PinLines: TestLines {
   private let sources: [any InterruptLine]
 
-  init(_ pins: [InterruptPin]) { sources = pins.map { $0.makeSource() } }
+  init(_ plane: any MachinePlane) throws(InterruptError) {
+    sources = try (0..<24).map { (gsi) throws(InterruptError) in try plane.makeLine(gsi) }
+  }
 
   func setLine(_ line: Int, to level: Bool) {
     guard sources.indices.contains(line) else { return }

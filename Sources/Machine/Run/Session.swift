@@ -69,7 +69,7 @@ final class Session {
     let board = try Board(
       configuration,
       physicalAddressBits: cpuid.physicalAddressBits,
-      plane: KVMPlane(vm),
+      plane: try KernelPlane(vm),
       attachments: Board.Attachments(
         serial: output,
         console: try makeConsole(),

@@ -23,7 +23,7 @@ final class ProcessorRig {
     try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
     try vm.createIRQChip()
     try vm.createPIT2(speakerDummy: true)
-    rig = try BoardRig(plane: KVMPlane(vm)) { configuration, _ in
+    rig = try BoardRig(plane: try KernelPlane(vm)) { configuration, _ in
       configuration.hasDebugExit = true
       configuration.hasTestDevice = true
       configuration.processorCount = count

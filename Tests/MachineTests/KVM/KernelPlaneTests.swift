@@ -10,15 +10,15 @@ import Testing
 /// Pins and messages as the kernel's chips see them; no guest runs.
 ///
 /// A message's last use must not be its end, since one that is released is not delivered.
-@Suite(KVMDevice.required, .serialized) struct KVMPlaneTests {
+@Suite(KVMDevice.required, .serialized) struct KernelPlaneTests {
   let vm: VM
   let vcpu: VCPU
-  let plane: KVMPlane
+  let plane: KernelPlane
 
   init() throws {
     vm = try KVMSystem().makeVM()
     try vm.createIRQChip()
-    plane = try KVMPlane(vm)
+    plane = try KernelPlane(vm)
     vcpu = try vm.makeVCPU(0)
     // SDM volume 3A, 11.9: a local APIC that is not enabled takes nothing.
     var apic = try vcpu.localAPIC()
@@ -59,21 +59,21 @@ import Testing
     ] as [(UInt32, UInt32, UInt32, UInt32)]
   )
   func aPinReachesItsChips(gsi: UInt32, master: UInt32, slave: UInt32, ioapic: UInt32) throws {
-    plane.setLevel(of: GSI(gsi), asserted: true)
+    let line = try plane.makeLine(gsi)
+    line.assert()
 
     #expect(try requests(of: .picSlave) == slave)
     // The slave's request shows at the master's input 2, if its mask lets it through.
     #expect(try requests(of: .picMaster) | 1 << 2 == master | 1 << 2)
     #expect(try requests(of: .ioapic) == ioapic)
 
-    plane.setLevel(of: GSI(gsi), asserted: false)
+    line.deassert()
     #expect(try requests(of: .ioapic) == 0)
   }
 
   @Test func twoDevicesOnOnePinKeepItHigh() throws {
-    let pin = InterruptPin(GSI(20), on: plane)
-    let first = pin.makeSource()
-    let second = pin.makeSource()
+    let first = try plane.makeLine(20)
+    let second = try plane.makeLine(20)
 
     first.assert()
     second.assert()

@@ -1,13 +1,14 @@
 import HostOS
 
 /// A thread that a test keeps in an array and joins when it likes.
-final class TestThread {
+public final class TestThread {
   private var thread: HostOS.Thread?
 
-  init(_ body: @escaping @Sendable () -> Void) throws {
+  /// Starts it.
+  public init(_ body: @escaping @Sendable () -> Void) throws {
     thread = try HostOS.Thread("test", body)
   }
 
   /// Waits for the thread to end, as letting go of it does.
-  func join() { thread = nil }
+  public func join() { thread = nil }
 }

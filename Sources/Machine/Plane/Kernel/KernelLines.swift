@@ -1,0 +1,114 @@
+import HostOS
+import Interrupts
+import KVM
+import Logging
+
+/// The pins of KVM's own chips, as a controller.
+///
+/// Levels of the process's own sources go through `KVM_IRQ_LINE`, which can lower them at any time. Bound
+/// sources go through an irqfd with resample, one for each GSI that has any: the kernel lowers
+/// it at the end of the interrupt, before the guest could be interrupted again, and says so.
+final class KernelLines: ResamplingController {
+  private struct Resampler {
+    let line: EventFD
+    let end: EventFD
+    let token: UInt64
+  }
+
+  private struct State {
+    var levels: UInt32 = 0
+    var resamplers: [GSI: Resampler] = [:]
+  }
+
+  private let vm: VM
+  private let levels: PinLevels
+  private let loop: InterruptEventLoop
+  private let acknowledgement: any PinAcknowledgement
+  private let logger = Logger(label: "interrupts")
+  // Held over the kernel's calls: a raise and a fall that overtook one another would leave a pin at the wrong level.
+  private let state = PlaneLock(State())
+
+  init(
+    _ vm: VM,
+    levels: PinLevels,
+    loop: InterruptEventLoop,
+    acknowledgement: any PinAcknowledgement
+  ) {
+    self.vm = vm
+    self.levels = levels
+    self.loop = loop
+    self.acknowledgement = acknowledgement
+  }
+
+  deinit {
+    for resampler in state.withLock({ $0.resamplers }).values { loop.remove(resampler.token) }
+  }
+
+  func refresh() {
+    state.withLock { state in
+      let now = levels.all
+      var changed = now ^ state.levels
+      state.levels = now
+      while changed != 0 {
+        let gsi = UInt32(changed.trailingZeroBitCount)
+        changed &= changed &- 1
+        do throws(KVMError) {
+          try vm.irqLine(gsi, level: now >> gsi & 1 != 0)
+        } catch {
+          // The chips and the pin exist, so the call has no reason to fail; the guest goes on.
+          logger.error("\(GSI(gsi)): \(error)")
+        }
+      }
+    }
+  }
+
+  func prepare(_ gsi: GSI) throws(InterruptError) {
+    guard gsi.rawValue < KernelRoutes.pinCount else {
+      throw .invalid("\(gsi) is no pin; level interrupts have GSIs 0 to 23")
+    }
+    try state.withLock { (state) throws(InterruptError) in
+      guard state.resamplers[gsi] == nil else { return }
+      do {
+        let resampler = Resampler(
+          line: try EventFD(),
+          end: try EventFD(),
+          token: loop.makeToken()
+        )
+        try loop.add(resampler.end, token: resampler.token) { [acknowledgement, resampler] in
+          guard resampler.end.drain() > 0 else { return }
+          acknowledgement.acknowledged(.ioAPIC(Int(gsi.rawValue)))
+        }
+        do {
+          try bind(resampler, gsi)
+        } catch {
+          loop.remove(resampler.token)
+          throw error
+        }
+        state.resamplers[gsi] = resampler
+      } catch let error as SystemError {
+        throw .system(error)
+      } catch {
+        throw .invalid("\(gsi): \(error)")
+      }
+    }
+  }
+
+  private func bind(_ resampler: Resampler, _ gsi: GSI) throws(KVMError) {
+    try vm.assignIRQFD(resampler.line, gsi: gsi.rawValue, resample: resampler.end)
+  }
+
+  func hold(_ gsi: GSI) { state.withLock { $0.resamplers[gsi]?.line.signal() } }
+
+  func withdraw(_ gsi: GSI) {
+    state.withLock { state in
+      guard let resampler = state.resamplers[gsi] else { return }
+      do throws(KVMError) {
+        // The kernel lowers the line of an irqfd that is taken off.
+        try vm.deassignIRQFD(resampler.line, gsi: gsi.rawValue)
+        try bind(resampler, gsi)
+      } catch {
+        logger.error("\(gsi): \(error)")
+      }
+    }
+  }
+}

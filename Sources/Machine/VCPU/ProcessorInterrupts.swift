@@ -1,0 +1,21 @@
+import KVM
+
+/// The part of a processor's interrupts that is in this process; called on the vCPU's own thread alone, but for
+/// ``wake()``.
+protocol ProcessorInterrupts: AnyObject, Sendable {
+  /// Sets up a vCPU that has not run yet.
+  func start(_ vcpu: VCPU) throws(KVMError)
+  /// Does what must be done before the next run.
+  ///
+  /// - Returns: Whether the vCPU is to run; `false` to be asked again, after it has waited or was told to look
+  ///   at its requests.
+  func prepare(_ vcpu: VCPU) throws(KVMError) -> Bool
+  /// Takes an exit that is about interrupts.
+  ///
+  /// - Returns: Whether it was one.
+  func handle(_ exit: VCPUExit, _ vcpu: VCPU) throws(KVMError) -> Bool
+  /// Whether nothing but an NMI or a start-up interrupt can wake the processor; `nil` if the kernel knows.
+  var isStopped: Bool? { get }
+  /// Ends a wait in ``prepare(_:)``; any thread may call.
+  func wake()
+}
