@@ -1,5 +1,5 @@
 // Devices behind ports: the UART, the test device, fw_cfg.
-#include "guest.h"
+#include "program.h"
 
 #define COM1 0x3F8
 

@@ -4,54 +4,13 @@
 //   memory=BYTES                         RAM that fw_cfg must tell
 //   fwcfg testdev lines loopback         devices that are there and are to be tested
 //   test=HOW                             instead of all that, end the run: see ending.c
-#include "guest.h"
-
-unsigned failures;
-
-void check(bool holds, const char *what) {
-  print("%s %s\n", holds ? "ok  " : "FAIL", what);
-  if (!holds) failures++;
-}
-
-const char *argument(const char *name) {
-  for (const char *text = command_line; *text; text++) {
-    bool at_start = text == command_line || text[-1] == ' ';
-    if (!at_start || !starts_with(text, name)) continue;
-    const char *rest = text;
-    for (const char *n = name; *n; n++) rest++;
-    if (*rest == '=') return rest + 1;
-  }
-  return NULL;
-}
-
-bool argument_is(const char *name, const char *value) {
-  const char *text = argument(name);
-  if (!text || !starts_with(text, value)) return false;
-  while (*value) value++, text++;
-  return *text == 0 || *text == ' ';
-}
-
-bool has_word(const char *word) {
-  for (const char *text = command_line; *text; text++) {
-    bool at_start = text == command_line || text[-1] == ' ';
-    if (!at_start || !starts_with(text, word)) continue;
-    const char *rest = text;
-    for (const char *w = word; *w; w++) rest++;
-    if (*rest == 0 || *rest == ' ') return true;
-  }
-  return false;
-}
-
-uint64_t number(const char *text) {
-  uint64_t value = 0;
-  while (*text >= '0' && *text <= '9') value = value * 10 + (uint64_t)(*text++ - '0');
-  return value;
-}
+#include "program.h"
 
 void main(void) {
   console_start();
   print("apus test guest\n");
   traps_start();
+  handlers_start();
   check_information();
   check(find_platform(), "acpi: RSDP, FADT and MADT");
   const char *how = argument("test");
@@ -65,9 +24,5 @@ void main(void) {
   if (has_word("loopback")) check_serial_loopback();
   if (has_word("testdev")) check_test_device();
   if (has_word("fwcfg")) check_fw_cfg();
-  if (failures)
-    print("FAILED %u\n", failures);
-  else
-    print("PASSED\n");
-  exit_with(failures ? 1 : 0);
+  finish();
 }

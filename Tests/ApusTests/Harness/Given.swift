@@ -25,6 +25,8 @@ enum Given {
   static func binary() throws -> String { try path("APUS_TEST_BINARY") }
   /// The Multiboot test program.
   static func multiboot() throws -> String { try path("APUS_TEST_GUESTS") + "/multiboot.elf" }
+  /// The Multiboot program that tests the interrupt controllers.
+  static func interrupts() throws -> String { try path("APUS_TEST_GUESTS") + "/interrupts.elf" }
 
   static func has(_ names: String...) -> Bool { names.allSatisfy { variable($0) != nil } }
 
@@ -57,7 +59,7 @@ extension Trait where Self == ConditionTrait {
     )
   }
 
-  /// For tests that boot the Multiboot program in an emulated host.
+  /// For tests that boot the Multiboot programs in an emulated host.
   static var needsGuests: Self {
     .enabled(
       if: Given.has("APUS_TEST_BINARY", "APUS_TEST_GUESTS", "APUS_EMULATED_HOST"),

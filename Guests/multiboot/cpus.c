@@ -1,11 +1,7 @@
-// Every CPU of the MADT is started by INIT and SIPI, says who it is, and answers an interrupt.
-#include "guest.h"
+// Every CPU of the MADT is started, says who it is, and answers an interrupt.
+#include "program.h"
 
-#define TRAMPOLINE 0x8000
-
-extern uint8_t trampoline[], trampoline_end[];
-
-static volatile uint32_t present[256], answered[256], ready, pongs;
+static volatile uint32_t present[256], answered[256], pongs;
 
 struct interrupt_frame;
 
@@ -23,13 +19,13 @@ __attribute__((interrupt)) void on_pong(struct interrupt_frame *frame) {
   send_eoi();
 }
 
-void ap_main(uint32_t index) {
-  (void)index;
+void ap_main(uint32_t stack) {
+  cpu_arrives(stack);
   local_apic_start();
   uint32_t id = local_apic_id() & 0xFF;
   // Where CPUID and the local APIC disagree, nobody is there.
   if (id == cpuid(1, 0).ebx >> 24) present[id] = 1;
-  __atomic_fetch_add(&ready, 1, __ATOMIC_SEQ_CST);
+  cpu_is_ready();
   for (;;) asm volatile("sti; hlt" ::: "memory");
 }
 
@@ -40,16 +36,8 @@ void check_cpus(void) {
   const char *expected = argument("cpus");
   if (expected) check(platform.cpus == number(expected), "cpus: as many in the MADT as told");
 
-  bytes_copy((void *)TRAMPOLINE, trampoline, (size_t)(trampoline_end - trampoline));
-  for (unsigned i = 1; i < platform.cpus; i++) {
-    uint32_t id = platform.apic_ids[i];
-    send_interrupt(id, 0x4500); // INIT (SDM volume 3, 9.4.4)
-    delay(10000);
-    send_interrupt(id, 0x4600 | TRAMPOLINE >> 12);
-    if (!wait_for(&ready, i, 200000)) send_interrupt(id, 0x4600 | TRAMPOLINE >> 12);
-    wait_for(&ready, i, 2000000);
-  }
-  check(ready == platform.cpus - 1 && cpus_started == platform.cpus, "cpus: all started");
+  start_cpus();
+  check(cpus_ready == platform.cpus - 1 && cpus_started == platform.cpus, "cpus: all started");
   bool known = true, answers = true, max_ok = true;
   for (unsigned i = 1; i < platform.cpus; i++) known = known && present[platform.apic_ids[i] & 0xFF];
   check(known, "cpus: each has the APIC identifier of the MADT and of CPUID");

@@ -1,4 +1,5 @@
-// Entry points of the 32 exceptions: none is expected, so each ends in C with what happened.
+// Entry points of the 32 exceptions. One that is expected goes on at fault_resume; any other ends in C
+// with what happened.
 
   .text
   .code64
@@ -23,6 +24,22 @@ trap_\vector:
   .endr
 
 trapped:
+  pushq %rax
+  movq fault_resume(%rip), %rax
+  testq %rax, %rax
+  jz unexpected
+  movq %rax, 24(%rsp) // instruction pointer
+  movq 8(%rsp), %rax
+  movq %rax, fault_vector(%rip)
+  movq 16(%rsp), %rax
+  movq %rax, fault_code(%rip)
+  movq $0, fault_resume(%rip)
+  popq %rax
+  addq $16, %rsp
+  iretq
+
+unexpected:
+  popq %rax
   popq %rdi // vector
   popq %rsi // error code
   popq %rdx // instruction pointer
@@ -43,3 +60,10 @@ trap_entries:
   entry %vector
   .set vector, vector + 1
   .endr
+
+  .data
+  .align 8
+  .globl fault_resume, fault_vector, fault_code
+fault_resume: .quad 0
+fault_vector: .quad 0
+fault_code: .quad 0

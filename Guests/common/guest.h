@@ -1,18 +1,14 @@
-// A Multiboot program that tests the machine it runs on and tells the result by port 0xF4.
+// What the Multiboot programs share. Each tests the machine it runs on and tells the result by port 0xF4.
 #pragma once
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define MAX_CPUS 64
+#define MAX_CPUS 64    // stacks, as in start.S
+#define STACK_SIZE 8192 // as in start.S
+#define TRAMPOLINE 0x8000
 
-enum {
-  VECTOR_LINE = 0x31,  // the I/O APIC's pin under test
-  VECTOR_PING = 0x41,  // from the first CPU to another
-  VECTOR_PONG = 0x42,  // and back
-  VECTOR_TIMER = 0x51, // a local APIC's timer
-  VECTOR_SPURIOUS = 0xFF,
-};
+enum { VECTOR_SPURIOUS = 0xFF };
 
 static inline void out8(uint16_t port, uint8_t value) { asm volatile("outb %0, %1" ::"a"(value), "Nd"(port)); }
 static inline void out16(uint16_t port, uint16_t value) { asm volatile("outw %0, %1" ::"a"(value), "Nd"(port)); }
@@ -42,7 +38,7 @@ bool starts_with(const char *text, const char *prefix);
 bool bytes_equal(const void *left, const void *right, size_t count);
 void bytes_copy(void *to, const void *from, size_t count);
 
-// main.c
+// checks.c
 extern unsigned failures;
 void check(bool holds, const char *what); // prints "ok" or "FAIL", and counts
 // The value of `name=value` on the command line, up to the next space, or null.
@@ -50,6 +46,7 @@ const char *argument(const char *name);
 bool argument_is(const char *name, const char *value);
 bool has_word(const char *word);
 uint64_t number(const char *text);
+void finish(void) __attribute__((noreturn)); // says whether all held, and ends
 
 // information.c
 void check_information(void);
@@ -72,26 +69,51 @@ struct platform {
 extern struct platform platform;
 bool find_platform(void);
 
-// apic.c
+// traps.c
+enum { GENERAL_PROTECTION = 13, NO_FAULT = 256 };
+extern volatile uint64_t fault_vector, fault_code; // of the last expected fault
+void set_gate(unsigned vector, uint64_t entry);
 void traps_start(void);
-void local_apic_start(void);
-uint32_t local_apic_id(void);
-void send_interrupt(uint32_t apic_id, uint32_t command);
-void send_eoi(void);
+// Each says whether the access ends in #GP. One CPU at a time.
+bool read_msr_faults(uint32_t msr, uint64_t *value);
+bool write_msr_faults(uint32_t msr, uint64_t value);
+
+// clock.c
+bool tsc_is_told(void); // whether the frequency of the TSC is known
+uint32_t ticks_per_microsecond(void);
 void delay(uint32_t microseconds);
 // Waits until *counter >= target, with interrupts on, for at most this long.
 bool wait_for(volatile uint32_t *counter, uint32_t target, uint32_t microseconds);
-void check_timer(void);
-void check_lines(void);
+
+// apic.c: the memory-mapped offsets of SDM volume 3, table 11-1, in either mode.
+enum {
+  APIC_ID = 0x20, APIC_VERSION = 0x30, APIC_TASK_PRIORITY = 0x80, APIC_PROCESSOR_PRIORITY = 0xA0, APIC_EOI = 0xB0,
+  APIC_LOGICAL_DESTINATION = 0xD0, APIC_DESTINATION_FORMAT = 0xE0, APIC_SPURIOUS = 0xF0, APIC_IN_SERVICE = 0x100,
+  APIC_TRIGGER_MODE = 0x180, APIC_REQUEST = 0x200, APIC_ERROR_STATUS = 0x280, APIC_COMMAND_LOW = 0x300,
+  APIC_COMMAND_HIGH = 0x310, APIC_TIMER = 0x320, APIC_THERMAL = 0x330, APIC_PERFORMANCE = 0x340, APIC_LINT0 = 0x350,
+  APIC_LINT1 = 0x360, APIC_ERROR = 0x370, APIC_TIMER_INITIAL = 0x380, APIC_TIMER_CURRENT = 0x390,
+  APIC_TIMER_DIVIDE = 0x3E0,
+};
+enum { APIC_BASE = 0x1B, TSC_DEADLINE = 0x6E0 }; // MSRs
+uint32_t apic_read(uint32_t offset);
+void apic_write(uint32_t offset, uint32_t value);
+void note_apic_mode(void); // after this CPU's APIC_BASE has changed
+void local_apic_start(void);
+uint32_t local_apic_id(void);
+bool send_interrupt(uint32_t apic_id, uint32_t command); // false if the local APIC never gets idle again
+void send_eoi(void);
+uint32_t io_apic_read(uint32_t index);
+void io_apic_write(uint32_t index, uint32_t value);
 
 // smp.c
-void check_cpus(void);
-extern uint32_t cpus_started;
-
-// devices.c
-void check_serial_loopback(void);
-void check_test_device(void);
-void check_fw_cfg(void);
+extern uint32_t cpus_started;          // CPUs that came through start.S, the first too
+extern volatile uint32_t cpus_ready;   // calls of cpu_is_ready
+unsigned this_cpu(void);               // an index of platform.apic_ids
+void start_cpus(void);                 // all others, one after the other
+bool start_cpu(uint32_t id);
+void ap_main(uint32_t stack);          // of each program: calls the next two, and does not return
+void cpu_arrives(uint32_t stack);
+void cpu_is_ready(void);
 
 // ending.c
 void end_as_told(const char *how) __attribute__((noreturn));

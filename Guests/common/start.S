@@ -139,4 +139,5 @@ page_directories: .skip 4 * 4096
   .globl idt
 idt: .skip 4096
   .align 16
+  .globl stacks
 stacks: .skip MAX_CPUS * STACK_SIZE
