@@ -31,6 +31,7 @@ let package = Package(
     .library(name: "DeviceModel", targets: ["DeviceModel"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostOS", targets: ["HostOS"]),
+    .library(name: "Interrupts", targets: ["Interrupts"]),
     .library(name: "Virtio", targets: ["Virtio"]),
   ],
   dependencies: [

@@ -24,6 +24,14 @@ let package = Package(
       dependencies: ["CBusPeer", .product(name: "DeviceModel", package: "apus")],
       swiftSettings: settings
     ),
+    // The list that the floating interrupt controller is measured against.
+    .target(name: "CFLICPeer", cSettings: [.unsafeFlags(["-O2"])]),
+    // Enqueue and deliver, with few and with many pending.
+    .executableTarget(
+      name: "flic-benchmark",
+      dependencies: ["CFLICPeer", .product(name: "Interrupts", package: "apus")],
+      swiftSettings: settings
+    ),
     // Single functions, with baselines: `swift package benchmark`.
     .executableTarget(
       name: "BusBenchmarks",
