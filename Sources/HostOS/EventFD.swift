@@ -30,6 +30,13 @@ public final class EventFD: Sendable {
     _ = unsafe Glibc.write(descriptor.rawValue, &one, 8)
   }
 
+  /// Waits until the count is not 0, or a signal arrives; takes nothing.
+  public func wait() {
+    var item = pollfd(fd: descriptor.rawValue, events: Int16(POLLIN), revents: 0)
+    // SAFETY: one entry, in a live local.
+    _ = unsafe poll(&item, 1, -1)
+  }
+
   /// Takes the whole count and leaves 0.
   ///
   /// - Returns: How often it was signalled since the last call; 0 if never.

@@ -89,6 +89,8 @@ extension KVMCapability {
   public static var manualDirtyLogProtect: Self { Self(KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2) }
   /// Exits for model-specific registers that KVM does not handle.
   public static var userSpaceMSR: Self { Self(KVM_CAP_X86_USER_SPACE_MSR) }
+  /// Choosing model-specific registers that KVM does not handle.
+  public static var msrFilter: Self { Self(KVM_CAP_X86_MSR_FILTER) }
   /// Not leaving the guest for instructions such as `HLT` and `PAUSE`.
   public static var disableExits: Self { Self(KVM_CAP_X86_DISABLE_EXITS) }
 
@@ -130,6 +132,7 @@ extension KVMCapability {
       (.readOnlyMemory, "KVM_CAP_READONLY_MEM"),
       (.manualDirtyLogProtect, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2"),
       (.userSpaceMSR, "KVM_CAP_X86_USER_SPACE_MSR"),
+      (.msrFilter, "KVM_CAP_X86_MSR_FILTER"),
       (.disableExits, "KVM_CAP_X86_DISABLE_EXITS"),
     ]
   }

@@ -47,6 +47,9 @@ extension KVMRequest {
   static var getTSCKHz: Self { Self(APUS_KVM_GET_TSC_KHZ, "KVM_GET_TSC_KHZ") }
   static var signalMSI: Self { Self(APUS_KVM_SIGNAL_MSI, "KVM_SIGNAL_MSI") }
   static var enableCapability: Self { Self(APUS_KVM_ENABLE_CAP, "KVM_ENABLE_CAP") }
+  static var setMSRFilter: Self {
+    Self(APUS_KVM_X86_SET_MSR_FILTER, "KVM_X86_SET_MSR_FILTER")
+  }
   static var run: Self { Self(APUS_KVM_RUN, "KVM_RUN") }
   static var getRegisters: Self { Self(APUS_KVM_GET_REGS, "KVM_GET_REGS") }
   static var setRegisters: Self { Self(APUS_KVM_SET_REGS, "KVM_SET_REGS") }

@@ -4,4 +4,5 @@ public import Machine
 
 extension MachineConfiguration.Transport: ExpressibleByArgument {}
 extension MachineConfiguration.ResetAction: ExpressibleByArgument {}
+extension InterruptMode: ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}

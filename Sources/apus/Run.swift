@@ -100,6 +100,22 @@ struct Run: ParsableCommand {
   )
   var accel = Accelerator.auto
 
+  @Option(
+    name: .customLong("irqchip"),
+    help: ArgumentHelp(
+      "Where the interrupt controllers are: kernel (all in KVM), split (local APICs in KVM, the "
+        + "others here) or user (all here); split where KVM can, unless said otherwise.",
+      valueName: "where"
+    )
+  )
+  var interruptMode: InterruptMode?
+
+  @Flag(
+    help:
+      "Print the state of the interrupt controllers when the guest ends; SIGUSR1 does at any time."
+  )
+  var dumpInterrupts = false
+
   @Flag(help: "A write of V to port 0xF4 ends the process with (V << 1) | 1; adds fw_cfg at 0x510.")
   var debugExit = false
 
@@ -173,6 +189,8 @@ struct Run: ParsableCommand {
     configuration.serial = serial.stream
     configuration.console = console.stream
     configuration.hasEntropy = entropy
+    configuration.interruptMode = interruptMode
+    configuration.dumpsInterrupts = dumpInterrupts
     configuration.hasDebugExit = debugExit
     configuration.hasTestDevice = testDevice
     configuration.onReset = onReset

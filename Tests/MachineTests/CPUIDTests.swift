@@ -154,12 +154,23 @@ import Testing
     let entries = builder.entries(forCPU: 0)
     let first = try #require(leaf(1, in: entries))
     #expect(first.ecx >> 31 & 1 == 1)  // a hypervisor
-    for bit in [3, 15, 21, 24, 27] { #expect(first.ecx >> UInt32(bit) & 1 == 0, "bit \(bit)") }
+    for bit in [3, 15, 24, 27] { #expect(first.ecx >> UInt32(bit) & 1 == 0, "bit \(bit)") }
     #expect(leaf(5, in: entries).map { $0.eax | $0.ebx | $0.ecx | $0.edx } == 0)
     #expect(leaf(0xA, in: entries).map { $0.eax | $0.edx } == 0)
     for bit in [23, 24, 28, 29] {
       #expect(leaf(0x8000_0001, in: entries).map { $0.ecx >> UInt32(bit) & 1 } == 0)
     }
+  }
+
+  @Test func ownLocalAPICsHaveX2APICAndNothingThatNeedsKVMs() throws {
+    var builder = builder(Self.intel, cpus: 2)
+    builder.supported.append(CPUIDEntry(function: 0x4000_0001, eax: 0xFFFF_FFFF))
+    builder.hasKernelLocalAPIC = false
+    let entries = builder.entries(forCPU: 0)
+    #expect(try #require(leaf(1, in: entries)).ecx >> 21 & 1 == 1)
+    let features = try #require(leaf(0x4000_0001, in: entries)).eax
+    for bit in [4, 6, 7, 10, 11, 12, 13, 14, 15] { #expect(features >> UInt32(bit) & 1 == 0) }
+    for bit in [0, 3, 5, 24] { #expect(features >> UInt32(bit) & 1 == 1) }
   }
 
   @Test func performanceCountersStayWhereThereAreAny() {

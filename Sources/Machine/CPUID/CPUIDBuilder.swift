@@ -14,7 +14,7 @@ public struct CPUIDBuilder: Sendable {
   public var tscKHz: UInt32?
   /// Whether KVM has the TSC deadline timer (`KVM_CAP_TSC_DEADLINE_TIMER`).
   public var hasTSCDeadlineTimer = false
-  /// Whether the local APICs are KVM's, which also do x2APIC.
+  /// Whether the local APICs are KVM's, and with them what KVM offers guests that talk to it.
   public var hasKernelLocalAPIC = true
   /// Whether the vCPUs have performance counters.
   public var hasPerformanceCounters = false
@@ -64,8 +64,9 @@ public struct CPUIDBuilder: Sendable {
       leaf.set(.ecx, bit: 27, false)  // OSXSAVE mirrors CR4, which is 0 at reset; KVM keeps it
       // SDM volume 3, 11.5.4.1: LVT deadline mode. Older kernels leave it out of the supported set
       // though they have it, and a timer set in a mode that CPUID denies never fires.
-      leaf.set(.ecx, bit: 24, hasKernelLocalAPIC && hasTSCDeadlineTimer)
-      if !hasKernelLocalAPIC { leaf.set(.ecx, bit: 21, false) }  // x2APIC
+      leaf.set(.ecx, bit: 24, hasTSCDeadlineTimer)
+      // Our own local APICs have x2APIC mode, whatever KVM's have.
+      if !hasKernelLocalAPIC { leaf.set(.ecx, bit: 21, true) }
     }
     table.update(5) { $0.clear() }  // MONITOR/MWAIT sizes
     table.update(0x8000_0001) { $0.set(.ecx, bit: 29, false) }  // MONITORX (APM volume 3, E.4.2)
@@ -157,7 +158,12 @@ public struct CPUIDBuilder: Sendable {
       leaf.edx = 0x4D
       leaf.eax = max(leaf.eax, tscKHz == nil ? 0x4000_0001 : 0x4000_0010)
     }
-    table.update(0x4000_0001, adding: true) { _ in }
+    table.update(0x4000_0001, adding: true) { leaf in
+      guard !hasKernelLocalAPIC else { return }
+      // cpuid.rst: page faults announced by interrupt, ends of interrupts in memory, kicks of halted
+      // processors, interrupts to many and yields by hypercall, and polling by the host all need them.
+      for bit in [4, 6, 7, 10, 11, 12, 13, 14, 15] { leaf.eax &= ~(1 << UInt32(bit)) }
+    }
     guard let tscKHz, tscKHz > 0 else { return }
     // The "timing information" leaf that hypervisors agreed on: EAX the TSC's and EBX the local
     // APIC timer's rate, in kHz.

@@ -77,6 +77,10 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var hasDebugExit = false
   /// Whether there are the ports of a test device at 0xE0 and 0x2000.
   public var hasTestDevice = false
+  /// Where the interrupt controllers are; `nil` is split where KVM can, else in KVM.
+  public var interruptMode: InterruptMode?
+  /// Whether the state of the interrupt controllers is shown when the guest ends.
+  public var dumpsInterrupts = false
   /// What a reset of the machine does.
   public var onReset = ResetAction.exit
 

@@ -35,6 +35,8 @@ final class KernelPlane: MachinePlane {
     router.connect(ioAPIC: lines, pic: nil, resampling: lines)
   }
 
+  deinit { disconnect() }
+
   func install(memory: Bus, ports: Bus) {}
 
   func setRoutes(_ table: RoutingTable) throws {
@@ -73,5 +75,5 @@ final class KernelPlane: MachinePlane {
     try vm.detach(doorbell, from: event)
   }
 
-  var chipReport: [String] { [] }
+  var chipReport: [String] { (try? vm.chipReport) ?? [] }
 }

@@ -19,9 +19,9 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
   func disconnect()
 
   /// The interrupts of processor `index`, for its run loop; `nil` if the kernel does all.
-  func makeProcessorInterrupts(_ index: Int) -> (any ProcessorInterrupts)?
+  func makeProcessorInterrupts(_ index: Int) throws -> (any ProcessorInterrupts)?
 
-  /// What the controllers hold, as lines of text.
+  /// What the controllers hold, other than local APICs in the kernel, as lines of text; any thread may ask.
   var chipReport: [String] { get }
 }
 

@@ -33,9 +33,13 @@ struct MachineDescription {
       ranges.append((closed(MemoryMap.acpiTables), "  ACPI tables, RSDP at \(table.address)"))
     }
     ranges.append((closed(MemoryMap.pciWindow32), "PCI window, 32-bit"))
+    let configuration = board.configuration
     ranges.append((closed(board.map.pciWindow64), "PCI window, 64-bit"))
-    ranges.append((closed(MemoryMap.ioAPIC), "I/O APIC (KVM)"))
-    ranges.append((closed(MemoryMap.localAPIC), "local APICs (KVM)"))
+    let mode = configuration.interruptMode
+    ranges.append((closed(MemoryMap.ioAPIC), mode == .kernel ? "I/O APIC (KVM)" : "I/O APIC"))
+    ranges.append(
+      (closed(MemoryMap.localAPIC), mode == .user ? "local APICs" : "local APICs (KVM)")
+    )
     ranges += board.memoryBus.mappings.map { ($0.addresses, $0.name) }
     ranges.sort {
       ($0.0.lowerBound, $1.0.upperBound) < ($1.0.lowerBound, $0.0.upperBound)

@@ -16,6 +16,7 @@ final class Session {
 
   private let configuration: MachineConfiguration
   private let system: KVMSystem
+  private let mode: InterruptMode
   private let signals: SignalQueue
   private let serial: StreamPort
   private let console: StreamPort
@@ -27,16 +28,18 @@ final class Session {
   init(_ configuration: MachineConfiguration) throws {
     self.configuration = configuration
     system = try KVMSystem()
-    try system.requireCapabilities([
-      .irqChip, .userMemory, .irqfd, .irqRouting, .ioEventFD, .ioEventFDAnyLength, .signalMSI,
-      .immediateExit, .mpState, .pit2, .setTSSAddress,
-    ])
+    mode = try Self.interruptMode(configuration, system)
+    try system.requireCapabilities(
+      [
+        .userMemory, .ioEventFD, .ioEventFDAnyLength, .immediateExit, .mpState, .setTSSAddress,
+      ] + mode.capabilities
+    )
     let limit = try system.maximumVCPUs()
     guard configuration.processorCount <= limit else {
       throw MachineError.hostProcessorLimit(asked: configuration.processorCount, limit: limit)
     }
     // Before any thread: each of them then has these signals blocked.
-    signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
+    signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
     let quit = { @Sendable [current] in current.stop() }
     serial = try StreamPort(configuration.serial, onQuit: quit)
     console = try StreamPort(configuration.console, onQuit: quit)
@@ -64,12 +67,10 @@ final class Session {
     let vm = try system.makeVM()
     try vm.setTSSAddress(MemoryMap.kvmTaskState.rawValue)
     try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
-    try vm.createIRQChip()
-    try vm.createPIT2(speakerDummy: true)
     let board = try Board(
       configuration,
       physicalAddressBits: cpuid.physicalAddressBits,
-      plane: try KernelPlane(vm),
+      plane: try makePlane(vm, cpuid, clock),
       attachments: Board.Attachments(
         serial: output,
         console: try makeConsole(),
@@ -98,12 +99,14 @@ final class Session {
       cpuid: cpuid,
       start: boot.cpu,
       board: board,
-      control: control
+      control: control,
+      notesInterrupts: configuration.dumpsInterrupts
     )
     ProgramImage.releaseStartupPages()
     do {
       let outcome = try wait(control, board, processors)
       processors.stop()
+      if configuration.dumpsInterrupts { report(board, processors) }
       return outcome
     } catch {
       // The vCPUs would run on, and letting go of their threads wait for them.
@@ -124,6 +127,17 @@ final class Session {
     return Console(input: try pair.far.duplicated(), output: try console.makeOutput())
   }
 
+  /// Shows the state of the interrupt controllers on standard error.
+  private func report(_ board: Board, _ processors: Processors) {
+    let report = InterruptReport(
+      mode: mode,
+      plane: board.plane,
+      localAPICs: mode == .user ? [] : processors.localAPICReport()
+    )
+    // Nobody may be listening, and the guest goes on.
+    try? FileIO.writeAll(STDERR_FILENO, Array(report.text.utf8))
+  }
+
   private func makeSerialOutput(_ clock: HostClock) throws -> SerialOutput? {
     guard let descriptor = try serial.makeOutput() else { return nil }
     return try SerialOutput(to: descriptor, clock: clock)
@@ -134,8 +148,39 @@ final class Session {
       supported: try system.supportedCPUID(),
       topology: CPUTopology(count: configuration.processorCount)
     )
-    builder.hasTSCDeadlineTimer = try system.check(.tscDeadlineTimer) > 0
+    builder.hasKernelLocalAPIC = mode != .user
+    builder.hasTSCDeadlineTimer = try mode == .user || system.check(.tscDeadlineTimer) > 0
     return builder
+  }
+
+  /// What was asked for, or the best that this KVM has.
+  private static func interruptMode(
+    _ configuration: MachineConfiguration,
+    _ system: KVMSystem
+  ) throws(KVMError) -> InterruptMode {
+    if let mode = configuration.interruptMode { return mode }
+    return try system.check(.splitIRQChip) > 0 ? .split : .kernel
+  }
+
+  private func makePlane(
+    _ vm: VM,
+    _ cpuid: CPUIDBuilder,
+    _ clock: HostClock
+  ) throws -> any MachinePlane {
+    switch mode {
+    case .kernel:
+      try vm.createIRQChip()
+      try vm.createPIT2(speakerDummy: true)
+      return try KernelPlane(vm)
+    case .split: return try SplitPlane(vm, clock: clock)
+    case .user:
+      return try UserPlane(
+        vm,
+        count: configuration.processorCount,
+        physicalAddressBits: cpuid.physicalAddressBits,
+        clock: clock
+      )
+    }
   }
 
   /// Waits for the outcome, on the main thread.
@@ -152,7 +197,9 @@ final class Session {
       if let outcome = control.result { return outcome }
       try poller.wait(timeout: 1000) { _ in }
       while let signal = signals.next() {
-        if deadline == nil, board.powerManagement.isPowerButtonEnabled {
+        if signal == SIGUSR1 {
+          report(board, processors)
+        } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()
           board.powerManagement.pressPowerButton()
@@ -233,6 +280,17 @@ final class Session {
         // A console that is gone takes everything.
         return (try? FileIO.write(number, bytes)) ?? bytes.count
       }
+    }
+  }
+}
+
+extension InterruptMode {
+  /// What KVM must be able to do.
+  fileprivate var capabilities: [KVMCapability] {
+    switch self {
+    case .kernel: [.irqChip, .irqfd, .irqfdResample, .irqRouting, .signalMSI, .pit2]
+    case .split: [.splitIRQChip, .irqfd, .irqRouting, .signalMSI]
+    case .user: [.userSpaceMSR, .msrFilter, .userNMI]
     }
   }
 }

@@ -1,10 +1,11 @@
+import DeviceModel
 import KVM
 
 /// The part of a processor's interrupts that is in this process; called on the vCPU's own thread alone, but for
 /// ``wake()``.
 protocol ProcessorInterrupts: AnyObject, Sendable {
-  /// Sets up a vCPU that has not run yet.
-  func start(_ vcpu: VCPU) throws(KVMError)
+  /// Sets up a vCPU that has not run yet and sees `memory`; on the thread that makes it.
+  func start(_ vcpu: VCPU, memory: BusView) throws(KVMError)
   /// Does what must be done before the next run.
   ///
   /// - Returns: Whether the vCPU is to run; `false` to be asked again, after it has waited or was told to look

@@ -12,17 +12,32 @@ final class Processors {
   private final class Processor {
     let kicker: VCPUKicker
     let inspection: VCPUInspection
+    let interrupts: (any ProcessorInterrupts)?
     let thread: Thread
 
-    init(_ kicker: VCPUKicker, _ inspection: VCPUInspection, _ thread: consuming Thread) {
+    init(
+      _ kicker: VCPUKicker,
+      _ inspection: VCPUInspection,
+      _ interrupts: (any ProcessorInterrupts)?,
+      _ thread: consuming Thread
+    ) {
       self.kicker = kicker
       self.inspection = inspection
+      self.interrupts = interrupts
       self.thread = thread
+    }
+
+    /// Has the processor look at its requests, wherever it is.
+    func kick() {
+      interrupts?.wake()
+      kicker.kick()
     }
   }
 
   private let control: RunControl
   private var processors: [Processor] = []
+  /// Of processors that have stopped.
+  private var inspections: [VCPUInspection] = []
   private var isAsking = false
   private var processTime: UInt64 = 0
 
@@ -33,7 +48,8 @@ final class Processors {
     cpuid: CPUIDBuilder,
     start: CPUStartState,
     board: Board,
-    control: RunControl
+    control: RunControl,
+    notesInterrupts: Bool = false
   ) throws {
     self.control = control
     var cpuid = cpuid
@@ -45,11 +61,16 @@ final class Processors {
           let vcpu = try vm.makeVCPU(UInt32(index), kickSignal: Session.kickSignal)
           // The rate is the vCPU's own to tell; all have the same.
           if index == 0 { cpuid.tscKHz = try? vcpu.tscKHz() }
-          try vcpu.initialize(cpuid: cpuid.entries(forCPU: index))
+          let interrupts = try board.plane.makeProcessorInterrupts(index)
+          let memory = BusView(of: board.memoryBus)
+          try interrupts?.start(vcpu, memory: memory)
+          try vcpu.initialize(
+            cpuid: cpuid.entries(forCPU: index),
+            hasLocalAPIC: cpuid.hasKernelLocalAPIC
+          )
           if index == 0 { try vcpu.start(at: start) }
           let kicker = vcpu.kicker
           let inspection = VCPUInspection()
-          let memory = BusView(of: board.memoryBus)
           let ports = BusView(of: board.portBus)
           let thread = try Thread("vcpu\(index)") {
             let loop = VCPULoop(
@@ -57,12 +78,14 @@ final class Processors {
               memory: memory,
               ports: ports,
               control: control,
-              inspection: inspection
+              inspection: inspection,
+              interrupts: interrupts,
+              notesInterrupts: notesInterrupts
             )
             gate.closed.withLock { _ in }
             loop.run()
           }
-          processors.append(Processor(kicker, inspection, thread))
+          processors.append(Processor(kicker, inspection, interrupts, thread))
         }
       } catch {
         // Those that wait at the gate find that it is over.
@@ -75,9 +98,31 @@ final class Processors {
   /// Ends all vCPU threads; the run's outcome has been decided.
   func stop() {
     precondition(control.isEnding, "vCPUs stop after the run has ended")
-    for processor in processors { processor.kicker.kick() }
+    for processor in processors { processor.kick() }
+    inspections = processors.map(\.inspection)
     // Letting go of a thread joins it.
     processors = []
+  }
+
+  /// The local APICs that are in the kernel, as lines of text: as they are, or after the end as they were, if
+  /// that was asked for at the start.
+  ///
+  /// - Parameter limit: How long to wait for the processors to answer, in milliseconds.
+  /// - Returns: Lines for a user.
+  func localAPICReport(limit: Int = 1000) -> [String] {
+    for processor in processors {
+      processor.inspection.askForLocalAPIC()
+      processor.kick()
+    }
+    let asked = processors.isEmpty ? inspections : processors.map(\.inspection)
+    for _ in 0..<limit where !processors.isEmpty {
+      if asked.allSatisfy({ $0.localAPIC != nil }) { break }
+      usleep(1000)
+    }
+    return asked.enumerated().flatMap { number, inspection in
+      inspection.localAPIC.map { ControllerReport.localAPIC(number, $0) }
+        ?? ["local APIC \(number): its processor does not answer"]
+    }
   }
 
   /// Looks, at each call, whether the whole machine has halted for good; to be called once a second.
@@ -95,7 +140,7 @@ final class Processors {
     if isAsking {
       for processor in processors {
         processor.inspection.ask()
-        processor.kicker.kick()
+        processor.kick()
       }
     }
     return false

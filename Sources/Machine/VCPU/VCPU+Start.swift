@@ -30,7 +30,12 @@ extension VCPU {
   }
 
   /// Does what firmware does on each processor before it hands over.
-  func initialize(cpuid: [CPUIDEntry]) throws(KVMError) {
+  ///
+  /// - Parameters:
+  ///   - cpuid: What it answers.
+  ///   - hasLocalAPIC: Whether its local APIC is in the kernel.
+  /// - Throws: ``KVMError``.
+  func initialize(cpuid: [CPUIDEntry], hasLocalAPIC: Bool) throws(KVMError) {
     try setCPUID(cpuid)
     try setMSRs([
       // IA32_MISC_ENABLE (SDM volume 4, 2.1): fast string operations.
@@ -39,6 +44,7 @@ extension VCPU {
       // device memory gets its type from the page tables.
       MSREntry(index: 0x2FF, value: 1 << 11 | 6),
     ])
+    guard hasLocalAPIC else { return }
     // SDM volume 3A, 11.5.1: LINT0 takes the 8259's interrupts, LINT1 the NMI.
     var apic = try localAPIC()
     apic[0x350] = 7 << 8

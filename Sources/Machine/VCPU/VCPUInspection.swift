@@ -1,7 +1,8 @@
+import Interrupts
 import KVM
 import Synchronization
 
-/// Asks a vCPU, from another thread, whether anything can still wake it.
+/// Asks a vCPU, from another thread, what only its own thread can tell.
 ///
 /// The asker sets it and kicks the vCPU; the vCPU's thread answers between two runs.
 final class VCPUInspection: Sendable {
@@ -10,18 +11,38 @@ final class VCPUInspection: Sendable {
   }
 
   private let state = Atomic(State.idle.rawValue)
+  private let isReportWanted = Atomic(false)
+  private let report = Mutex<LocalAPIC.State?>(nil)
 
-  /// Asks; an answer to an earlier question is forgotten.
+  /// Asks whether anything can still wake the vCPU; an answer to an earlier question is forgotten.
   func ask() { state.store(State.asked.rawValue, ordering: .sequentiallyConsistent) }
 
   /// Whether the vCPU has answered that nothing but an NMI or a start-up interrupt can wake it.
   var isStopped: Bool { state.load(ordering: .acquiring) == State.stopped.rawValue }
 
+  /// Asks for the state of the vCPU's local APIC in the kernel.
+  func askForLocalAPIC() {
+    report.withLock { $0 = nil }
+    isReportWanted.store(true, ordering: .sequentiallyConsistent)
+  }
+
+  /// The answer, once there is one.
+  var localAPIC: LocalAPIC.State? { report.withLock { $0 } }
+
   /// Answers if asked; on the vCPU's thread, outside of the guest.
-  func answer(for vcpu: VCPU) throws(KVMError) {
+  func answer(for vcpu: VCPU, _ interrupts: (any ProcessorInterrupts)?) throws(KVMError) {
+    if isReportWanted.exchange(false, ordering: .sequentiallyConsistent) { noteLocalAPIC(of: vcpu) }
     guard state.load(ordering: .sequentiallyConsistent) == State.asked.rawValue else { return }
-    let answer: State = try Self.isStopped(vcpu) ? .stopped : .awake
+    let isStopped =
+      if let known = interrupts?.isStopped { known } else { try Self.isStopped(vcpu) }
+    let answer: State = isStopped ? .stopped : .awake
     state.store(answer.rawValue, ordering: .releasing)
+  }
+
+  /// Keeps the state of the vCPU's local APIC, if it is in the kernel; on the vCPU's thread.
+  func noteLocalAPIC(of vcpu: VCPU) {
+    guard let state = try? vcpu.localAPIC() else { return }
+    report.withLock { $0 = LocalAPIC.State(state) }
   }
 
   private static func isStopped(_ vcpu: VCPU) throws(KVMError) -> Bool {

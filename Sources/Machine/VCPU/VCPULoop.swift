@@ -11,17 +11,28 @@ struct VCPULoop {
   let ports: BusView
   let control: RunControl
   let inspection: VCPUInspection
+  /// The part of the processor's interrupts that is in this process, if any is.
+  let interrupts: (any ProcessorInterrupts)?
+  /// Whether the state of the local APIC is to be known after the end.
+  var notesInterrupts = false
 
   /// Runs the guest until the run is over; the outcome is in `control`.
   func run() {
     vcpu.attachToCurrentThread()
     while !control.isEnding {
       do throws(KVMError) {
-        try handle(try vcpu.run())
+        if let interrupts, try !interrupts.prepare(vcpu) {
+          try inspection.answer(for: vcpu, interrupts)
+          continue
+        }
+        let exit = try vcpu.run()
+        if let interrupts, try interrupts.handle(exit, vcpu) { continue }
+        try handle(exit)
       } catch {
         control.end(.failed("vCPU \(vcpu.id): \(error)"))
       }
     }
+    if notesInterrupts { inspection.noteLocalAPIC(of: vcpu) }
     vcpu.detachFromThread()
   }
 
@@ -34,7 +45,7 @@ struct VCPULoop {
       } else {
         vcpu.completeMMIORead(memory.read(access.address, width: access.width))
       }
-    case .interrupted: try inspection.answer(for: vcpu)
+    case .interrupted: try inspection.answer(for: vcpu, interrupts)
     case .shutdown: control.end(.tripleFault)
     case .systemEvent(let type): systemEvent(type)
     case .internalError(let suberror): fail(suberror)
@@ -43,7 +54,7 @@ struct VCPULoop {
         .failed("vCPU \(vcpu.id): the processor refused to enter the guest (\(hex(reason)))")
       )
     case .hlt, .ioapicEOI, .irqWindowOpen, .taskPriorityLowered, .readMSR, .writeMSR, .debug:
-      // None of these was asked for: with all controllers in the kernel, the kernel deals with them.
+      // None of these was asked for: what is in the kernel is dealt with there, and the rest was above.
       control.end(.failed("vCPU \(vcpu.id): KVM exit \(exit), which was not asked for"))
     case .unknown(let reason, let hardware):
       control.end(.failed("vCPU \(vcpu.id): unknown KVM exit \(reason) (\(hex(hardware)))"))

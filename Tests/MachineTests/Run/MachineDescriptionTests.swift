@@ -37,7 +37,7 @@ import Testing
     #expect(memory.contains("000100000000-00013fffffff RAM"))
     #expect(memory.contains("0000c0000000-0000dfffffff PCI window, 32-bit"))
     #expect(memory.contains("0000e0000000-0000e00fffff PCI configuration"))
-    #expect(memory.contains("0000fec00000-0000fec00fff I/O APIC (KVM)"))
+    #expect(memory.contains("0000fec00000-0000fec00fff I/O APIC"))
     #expect(memory.contains("0000000e0000-0000000fffff   ACPI tables, RSDP at 0xe0000"))
     #expect(memory.contains { $0.hasSuffix("  kernel") })
     let starts = memory.map { $0.prefix(12) }

@@ -36,7 +36,7 @@ final class KernelRoutes: Sendable {
   /// Replaces the routes of the pins by what `routes` says, unless they are the same.
   ///
   /// - Parameter routes: Asked with the lock held, so that of several callers the last asks last.
-  /// - Throws: ``KVMError`` if KVM refuses the routes.
+  /// - Throws: ``KVMError``; then the old routes stay.
   func setPins(_ routes: () -> [KVMRoute]) throws(KVMError) {
     try state.withLock { (state) throws(KVMError) in
       let pins = routes()

@@ -1,0 +1,110 @@
+import DeviceModel
+import GuestMemory
+import HostOS
+import Interrupts
+import KVM
+import Logging
+import Platform
+import Synchronization
+
+/// Local APICs in the kernel; I/O APIC, 8259s and timer chip here.
+///
+/// The I/O APIC's interrupts go to the kernel as messages. The kernel reports the ends of those for which it has a route
+/// with level trigger at a GSI below 24, hence one route for each entry of the redirection table.
+final class SplitPlane: MachinePlane {
+  let router: InterruptRouter
+  let ioAPIC: IOAPIC
+  let pic: PICPair
+  private let timer: IntervalTimer
+  private let vm: VM
+  private let routes: KernelRoutes
+  private let bootProcessor = BootProcessor()
+
+  /// Enables split controllers in `vm`, which has no vCPU yet.
+  init(_ vm: VM, clock: any DeviceClock) throws {
+    self.vm = vm
+    try vm.enableSplitIRQChip(pins: KernelRoutes.pinCount)
+    let routes = try KernelRoutes(vm, pins: [])
+    self.routes = routes
+    let messages = KernelMessages(vm)
+    router = InterruptRouter(messages: messages)
+    ioAPIC = IOAPIC(
+      id: 0,
+      levels: router.ioAPICLevels,
+      messages: messages,
+      acknowledgement: router
+    )
+    pic = PICPair(levels: router.picLevels, acknowledgement: router)
+    timer = IntervalTimer(line: try router.makeSource(of: GSI(0)), clock: clock)
+    router.connect(ioAPIC: ioAPIC, pic: pic)
+    try router.setRoutes(.pc)
+    let logger = Logger(label: "interrupts")
+    ioAPIC.whenRedirectionChanges { [routes, unowned ioAPIC] in
+      do throws(KVMError) {
+        try routes.setPins { Self.pins(of: ioAPIC) }
+      } catch {
+        logger.error("the I/O APIC's routes: \(error)")
+      }
+    }
+    pic.whenOutputChanges { [bootProcessor] _ in bootProcessor.current?.externalRequestChanged() }
+  }
+
+  deinit { disconnect() }
+
+  private static func pins(of ioAPIC: IOAPIC) -> [KVMRoute] {
+    ioAPIC.messages.enumerated().compactMap { pin, message in
+      guard let message else { return nil }
+      return .msi(gsi: UInt32(pin), address: message.address, data: message.data)
+    }
+  }
+
+  func install(memory: Bus, ports: Bus) throws {
+    try memory.add(ioAPIC, "I/O APIC", at: MemoryMap.ioAPIC.lowerBound.rawValue, IOAPIC.size)
+    try ports.addControllers(pic, timer)
+  }
+
+  func setRoutes(_ table: RoutingTable) throws { try router.setRoutes(table) }
+
+  func disconnect() {
+    router.disconnect()
+    bootProcessor.current = nil
+  }
+
+  func makeProcessorInterrupts(_ index: Int) -> (any ProcessorInterrupts)? {
+    let processor = SplitProcessor(ioAPIC: ioAPIC, pic: index == 0 ? pic : nil)
+    if index == 0 { bootProcessor.current = processor }
+    return processor
+  }
+
+  func makeMessageInterrupt() throws -> any MessageInterrupt { try KernelMessage(routes) }
+
+  func attach(_ doorbell: Doorbell, to event: EventFD) throws { try vm.attach(doorbell, to: event) }
+
+  func detach(_ doorbell: Doorbell, from event: EventFD) throws {
+    try vm.detach(doorbell, from: event)
+  }
+
+  var chipReport: [String] { ioAPIC.report + pic.report }
+
+  /// The processor that the 8259s are wired to, once there is one.
+  private final class BootProcessor: Sendable {
+    private let processor = Mutex<SplitProcessor?>(nil)
+
+    var current: SplitProcessor? {
+      get { processor.withLock { $0 } }
+      set { processor.withLock { $0 = newValue } }
+    }
+  }
+}
+
+extension Bus {
+  /// Puts the 8259s and the timer chip at their ports.
+  func addControllers(_ pic: PICPair, _ timer: IntervalTimer) throws(BusError) {
+    try add(
+      pic,
+      "interrupt controllers",
+      at: [BusRange(0x20, size: 2), BusRange(0xA0, size: 2), BusRange(0x4D0, size: 2)]
+    )
+    try add(timer, "interval timer", at: [BusRange(0x40, size: 4), BusRange(0x61, size: 1)])
+  }
+}

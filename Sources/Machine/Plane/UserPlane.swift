@@ -1,0 +1,82 @@
+import DeviceModel
+import GuestMemory
+import HostOS
+import Interrupts
+import KVM
+import Platform
+
+/// All interrupt controllers here; the kernel only injects what a vCPU's thread hands it.
+final class UserPlane: MachinePlane {
+  let router: InterruptRouter
+  let ioAPIC: IOAPIC
+  let pic: PICPair
+  let apics: LocalAPICs
+  private let timer: IntervalTimer
+  private let vm: VM
+  private let clock: any DeviceClock
+  private let loop: InterruptEventLoop
+
+  /// IA32_APIC_BASE and IA32_TSC_DEADLINE (SDM volume 4, 2.1), whose effects are on our local APICs.
+  private static var registers: [UInt32] { [0x1B, 0x6E0] }
+
+  /// Makes the controllers of `count` processors.
+  ///
+  /// - Throws: ``KVMError``, for one if this kernel cannot leave MSRs to us.
+  init(
+    _ vm: VM,
+    count: Int,
+    physicalAddressBits: Int,
+    clock: any DeviceClock
+  ) throws {
+    self.vm = vm
+    self.clock = clock
+    try vm.handleMSRs(Self.registers)
+    loop = try InterruptEventLoop()
+    var options = LocalAPICOptions()
+    options.physicalAddressWidth = min(max(physicalAddressBits, 36), 52)
+    apics = LocalAPICs(count: count, clock: clock, options: options)
+    router = InterruptRouter(messages: apics)
+    ioAPIC = IOAPIC(id: 0, levels: router.ioAPICLevels, messages: apics, acknowledgement: router)
+    pic = PICPair(levels: router.picLevels, acknowledgement: router)
+    timer = IntervalTimer(line: try router.makeSource(of: GSI(0)), clock: clock)
+    router.connect(ioAPIC: ioAPIC, pic: pic)
+    try router.setRoutes(.pc)
+    apics.connect(endOfInterrupt: ioAPIC, external: pic)
+    pic.whenOutputChanges { [unowned apics, unowned pic] _ in
+      apics.setExternalRequest(pic.isRequesting)
+    }
+  }
+
+  deinit { disconnect() }
+
+  func install(memory: Bus, ports: Bus) throws {
+    try memory.add(ioAPIC, "I/O APIC", at: MemoryMap.ioAPIC.lowerBound.rawValue, IOAPIC.size)
+    try ports.addControllers(pic, timer)
+  }
+
+  func setRoutes(_ table: RoutingTable) throws { try router.setRoutes(table) }
+
+  func disconnect() {
+    router.disconnect()
+    apics.disconnect()
+  }
+
+  func makeProcessorInterrupts(_ index: Int) throws -> (any ProcessorInterrupts)? {
+    try UserProcessor(apics[index], clock: clock, isBoot: index == 0)
+  }
+
+  func makeMessageInterrupt() throws -> any MessageInterrupt {
+    try PolledMessage(to: apics, on: loop)
+  }
+
+  func attach(_ doorbell: Doorbell, to event: EventFD) throws { try vm.attach(doorbell, to: event) }
+
+  func detach(_ doorbell: Doorbell, from event: EventFD) throws {
+    try vm.detach(doorbell, from: event)
+  }
+
+  var chipReport: [String] {
+    ioAPIC.report + pic.report
+      + (0..<apics.count).flatMap { ControllerReport.localAPIC($0, apics[$0].state) }
+  }
+}

@@ -1,0 +1,66 @@
+import DeviceModel
+import Interrupts
+import KVM
+import Synchronization
+
+/// A processor whose local APIC is in the kernel: ends of the I/O APIC's interrupts, and on the boot processor the
+/// interrupts of the 8259s.
+final class SplitProcessor: ProcessorInterrupts {
+  private let ioAPIC: IOAPIC
+  /// The 8259s, on the processor that they are wired to.
+  private let pic: PICPair?
+  private let kicker = Mutex<VCPUKicker?>(nil)
+  /// The 8259s' output has changed since the vCPU's thread looked at it.
+  private let hasChanged = Atomic(false)
+  /// What the thread saw; its own.
+  private let isRequesting = Atomic(false)
+
+  init(ioAPIC: IOAPIC, pic: PICPair?) {
+    self.ioAPIC = ioAPIC
+    self.pic = pic
+  }
+
+  func start(_ vcpu: VCPU, memory: BusView) {
+    kicker.withLock { $0 = vcpu.kicker }
+  }
+
+  /// Any thread: the 8259s' output is another than before.
+  func externalRequestChanged() {
+    hasChanged.store(true, ordering: .sequentiallyConsistent)
+    kicker.withLock { $0 }?.kick()
+  }
+
+  func prepare(_ vcpu: VCPU) throws(KVMError) -> Bool {
+    guard let pic else { return true }
+    if hasChanged.load(ordering: .relaxed) {
+      _ = hasChanged.exchange(false, ordering: .sequentiallyConsistent)
+      isRequesting.store(pic.isRequesting, ordering: .relaxed)
+    }
+    guard isRequesting.load(ordering: .relaxed) else {
+      vcpu.requestsInterruptWindow = false
+      return true
+    }
+    // The kernel says so only if the local APIC takes interrupts of 8259s at LINT0, too.
+    if vcpu.canInjectInterrupt {
+      try vcpu.inject(pic.acknowledge())
+      isRequesting.store(pic.isRequesting, ordering: .relaxed)
+    }
+    vcpu.requestsInterruptWindow = isRequesting.load(ordering: .relaxed)
+    return true
+  }
+
+  func handle(_ exit: VCPUExit, _ vcpu: VCPU) -> Bool {
+    switch exit {
+    case .ioapicEOI(let vector): ioAPIC.endOfInterrupt(vector: vector)
+    // The next round injects.
+    case .irqWindowOpen: break
+    default: return false
+    }
+    return true
+  }
+
+  var isStopped: Bool? { nil }
+
+  // The kernel waits for it, and a kick ends that.
+  func wake() {}
+}
