@@ -75,5 +75,6 @@ final class KernelPlane: MachinePlane {
     try vm.detach(doorbell, from: event)
   }
 
+  var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { routes.messageRoutes }
   var chipReport: [String] { (try? vm.chipReport) ?? [] }
 }

@@ -21,11 +21,20 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
   /// The interrupts of processor `index`, for its run loop; `nil` if the kernel does all.
   func makeProcessorInterrupts(_ index: Int) throws -> (any ProcessorInterrupts)?
 
+  /// Messages that the kernel routes past ``router``, by GSI; any thread may ask.
+  var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { get }
+
+  /// What became of the interrupts of a pin, if that is known here; any thread may ask.
+  func counters(of pin: ControllerPin) -> InterruptCounters
+
   /// What the controllers hold, other than local APICs in the kernel, as lines of text; any thread may ask.
   var chipReport: [String] { get }
 }
 
 extension MachinePlane {
+  var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { [] }
+  func counters(of pin: ControllerPin) -> InterruptCounters { InterruptCounters() }
+
   /// Adds a source of a GSI.
   func makeLine(_ gsi: UInt32) throws(InterruptError) -> InterruptSource {
     try router.makeSource(of: GSI(gsi))

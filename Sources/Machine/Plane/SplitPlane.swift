@@ -84,6 +84,12 @@ final class SplitPlane: MachinePlane {
     try vm.detach(doorbell, from: event)
   }
 
+  var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { routes.messageRoutes }
+
+  func counters(of pin: ControllerPin) -> InterruptCounters {
+    InterruptCounters(of: pin, ioAPIC, pic)
+  }
+
   var chipReport: [String] { ioAPIC.report + pic.report }
 
   /// The processor that the 8259s are wired to, once there is one.

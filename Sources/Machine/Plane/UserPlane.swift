@@ -4,6 +4,7 @@ import HostOS
 import Interrupts
 import KVM
 import Platform
+import Synchronization
 
 /// All interrupt controllers here; the kernel only injects what a vCPU's thread hands it.
 final class UserPlane: MachinePlane {
@@ -15,6 +16,8 @@ final class UserPlane: MachinePlane {
   private let vm: VM
   private let clock: any DeviceClock
   private let loop: InterruptEventLoop
+  /// The GSIs of messages: those above the pins.
+  private let numbers = Numbers()
 
   /// IA32_APIC_BASE and IA32_TSC_DEADLINE (SDM volume 4, 2.1), whose effects are on our local APICs.
   private static var registers: [UInt32] { [0x1B, 0x6E0] }
@@ -49,6 +52,22 @@ final class UserPlane: MachinePlane {
 
   deinit { disconnect() }
 
+  private final class Numbers: Sendable {
+    private let state = Mutex<(free: [UInt32], next: UInt32)>(([], UInt32(IOAPIC.pinCount)))
+
+    /// The lowest number that nobody has.
+    func take() -> UInt32? {
+      state.withLock { state in
+        if let gsi = state.free.popLast() { return gsi }
+        guard state.next < RoutingTable.gsiCount else { return nil }
+        defer { state.next += 1 }
+        return state.next
+      }
+    }
+
+    func giveBack(_ gsi: UInt32) { state.withLock { $0.free.append(gsi) } }
+  }
+
   func install(memory: Bus, ports: Bus) throws {
     try memory.add(ioAPIC, "I/O APIC", at: MemoryMap.ioAPIC.lowerBound.rawValue, IOAPIC.size)
     try ports.addControllers(pic, timer)
@@ -66,13 +85,24 @@ final class UserPlane: MachinePlane {
   }
 
   func makeMessageInterrupt() throws -> any MessageInterrupt {
-    try PolledMessage(to: apics, on: loop)
+    let numbers = numbers
+    guard let gsi = numbers.take() else {
+      throw MachineError.tooManyDevices(
+        kind: "message-signalled interrupt",
+        limit: Int(RoutingTable.gsiCount) - IOAPIC.pinCount
+      )
+    }
+    return try PolledMessage(GSI(gsi), router, on: loop) { numbers.giveBack(gsi) }
   }
 
   func attach(_ doorbell: Doorbell, to event: EventFD) throws { try vm.attach(doorbell, to: event) }
 
   func detach(_ doorbell: Doorbell, from event: EventFD) throws {
     try vm.detach(doorbell, from: event)
+  }
+
+  func counters(of pin: ControllerPin) -> InterruptCounters {
+    InterruptCounters(of: pin, ioAPIC, pic)
   }
 
   var chipReport: [String] {

@@ -175,3 +175,18 @@ extension LocalAPIC.State {
     vectors = [0x320, 0x330, 0x340, 0x350, 0x360, 0x370, 0x2F0].map { kernel[$0] }
   }
 }
+
+extension InterruptCounters {
+  /// What became of the interrupts of a pin, which the router does not see.
+  init(of pin: ControllerPin, _ ioAPIC: IOAPIC, _ pic: PICPair) {
+    self.init()
+    switch pin {
+    case .ioAPIC(let number):
+      let counters = ioAPIC.pins[number].counters
+      delivered = counters.delivered
+      coalesced = counters.coalesced
+    case .pic(let number):
+      delivered = pic.pins[number].counters.delivered
+    }
+  }
+}

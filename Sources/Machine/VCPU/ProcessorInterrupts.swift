@@ -5,7 +5,7 @@ import KVM
 /// ``wake()``.
 protocol ProcessorInterrupts: AnyObject, Sendable {
   /// Sets up a vCPU that has not run yet and sees `memory`; on the thread that makes it.
-  func start(_ vcpu: VCPU, memory: BusView) throws(KVMError)
+  func start(_ vcpu: VCPU, memory: BusView) throws
   /// Does what must be done before the next run.
   ///
   /// - Returns: Whether the vCPU is to run; `false` to be asked again, after it has waited or was told to look

@@ -51,7 +51,7 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     apic.whenWoken { [weak self] in self?.wake() }
   }
 
-  func start(_ vcpu: VCPU, memory: BusView) throws(KVMError) {
+  func start(_ vcpu: VCPU, memory: BusView) throws {
     kicker.withLock { $0 = vcpu.kicker }
     // CPUID tells of a local APIC by the kernel's copy of the base register.
     resetState = try vcpu.specialRegisters()
@@ -60,8 +60,8 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     if isBoot { apic.enterVirtualWireMode() }
     frequency = max(1, UInt64(try vcpu.tscKHz()))
     try synchronizeTimestampCounter(vcpu)
-    page = try? (
-      memory.local.register(
+    page = (
+      try memory.local.register(
         apic,
         name: "local APIC",
         at: [BusRange(MemoryMap.localAPIC.lowerBound.rawValue, size: 0x1000)]

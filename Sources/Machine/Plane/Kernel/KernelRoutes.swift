@@ -75,6 +75,11 @@ final class KernelRoutes: Sendable {
     }
   }
 
+  /// The messages that have a route.
+  var messageRoutes: [(gsi: GSI, message: InterruptMessage)] {
+    state.withLock { $0.messages }.map { (GSI($0.key), $0.value) }.sorted { $0.gsi < $1.gsi }
+  }
+
   private func commit(
     _ pins: [KVMRoute],
     _ messages: [UInt32: InterruptMessage]
