@@ -118,6 +118,19 @@ int apus_block_device_size(int fd, uint64_t *size) {
   return ioctl(fd, BLKGETSIZE64, size);
 }
 
+int apus_discard(int fd, int is_block_device, uint64_t offset, uint64_t count) {
+  uint64_t range[2] = {offset, count};
+  if (is_block_device) return ioctl(fd, BLKDISCARD, range);
+  return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)count);
+}
+
+int apus_write_zeroes(int fd, int is_block_device, uint64_t offset, uint64_t count, int may_punch) {
+  uint64_t range[2] = {offset, count};
+  if (is_block_device) return ioctl(fd, BLKZEROOUT, range);
+  int mode = may_punch ? FALLOC_FL_PUNCH_HOLE : FALLOC_FL_ZERO_RANGE;
+  return fallocate(fd, mode | FALLOC_FL_KEEP_SIZE, (off_t)offset, (off_t)count);
+}
+
 extern char __executable_start[], etext[];
 uintptr_t apus_image_start(void) { return (uintptr_t)__executable_start; }
 uintptr_t apus_code_end(void) { return (uintptr_t)etext; }

@@ -73,6 +73,10 @@ static inline void apus_compiler_barrier(void) { __asm__ volatile("" ::: "memory
 int apus_lock_file(int fd, int exclusive);
 // The size of a block device in bytes (BLKGETSIZE64).
 int apus_block_device_size(int fd, uint64_t *size);
+// Gives up what a file (fallocate(2), punching a hole) or block device (BLKDISCARD) has in a range.
+int apus_discard(int fd, int is_block_device, uint64_t offset, uint64_t count);
+// Makes a range of a file (fallocate(2)) or block device (BLKZEROOUT) read as zeroes; may_punch allows a hole.
+int apus_write_zeroes(int fd, int is_block_device, uint64_t offset, uint64_t count, int may_punch);
 
 // The value itself, of which the compiler knows nothing: keeps it from making a branch of a mask.
 static inline uint64_t apus_opaque(uint64_t value) {

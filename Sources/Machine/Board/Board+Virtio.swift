@@ -20,7 +20,11 @@ extension Board {
     var devices: [Attached] = []
     for (index, disk) in configuration.disks.enumerated() {
       let image = try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
-      let device = Block(image, name: "disk\(index)")
+      let device = Block(
+        image,
+        name: "disk\(index)",
+        queueCount: configuration.processorCount
+      )
       devices.append(Attached(device: device, address: disk.address, label: disk.path))
     }
     if let console = attachments.console {

@@ -1,7 +1,7 @@
 import HostOS
 import Synchronization
 
-/// A virtio disk over a raw image (virtio 1.2, 5.2), with one queue that a thread of its own serves.
+/// A virtio disk over a raw image (virtio 1.2, 5.2), each of whose queues a thread of its own serves.
 public final class Block: VirtioDevice {
   /// The length of the identification string in bytes (5.2.6).
   public static var serialCount: Int { 20 }
@@ -12,7 +12,9 @@ public final class Block: VirtioDevice {
   private let image: DiskImage
   private let serial: String
   private let bytes: ConfigurationBytes
-  private let worker = Mutex<QueueWorker?>(nil)
+  private let queueCount: Int
+  private let cache = BlockCache()
+  private let workers = Mutex<[QueueWorker]>([])
 
   private static var queueSize: UInt16 { 256 }
 
@@ -22,62 +24,90 @@ public final class Block: VirtioDevice {
   ///   - image: What it stores its sectors in.
   ///   - name: Its name in log lines and of its thread, such as `disk0`.
   ///   - serial: What the guest reads as its identification, 20 bytes of it; the name if not given.
-  public init(_ image: DiskImage, name: String, serial: String? = nil) {
+  ///   - queueCount: How many queues it has, 1 to 64; as many as the guest has processors is good.
+  public init(_ image: DiskImage, name: String, serial: String? = nil, queueCount: Int = 1) {
+    precondition((1...64).contains(queueCount), "\(queueCount) queues")
     self.image = image
     self.name = name
     self.serial = serial ?? name
-    // 5.2.4
-    var bytes = ConfigurationBytes()
-    bytes.set(image.count / DiskImage.sectorSize, at: 0)
-    // A request has a header and a status besides its data, and as many buffers as the queue has
-    // entries at most (2.7.5.3.1).
-    bytes.set(UInt32(Self.queueSize - 2), at: 12)
-    bytes.set(UInt32(DiskImage.sectorSize), at: 20)
-    self.bytes = bytes
+    self.queueCount = queueCount
+    bytes = BlockConfiguration.bytes(of: image, queueCount: queueCount, queueSize: Self.queueSize)
   }
 
   /// A block device.
   public var type: VirtioDeviceType { .block }
 
-  /// Flush and limits; read-only where the image is.
+  /// Flush, cache, limits and ranges; read-only where the image is.
   public var features: VirtioFeatures {
-    let always: VirtioFeatures = [.blockSegmentMaximum, .blockSize, .blockFlush]
-    return image.isReadOnly ? always.union(.blockReadOnly) : always
+    var features: VirtioFeatures = [
+      .blockSegmentMaximum, .blockSize, .blockFlush, .blockTopology, .blockWriteCache,
+    ]
+    if queueCount > 1 { features.formUnion(.blockMultiQueue) }
+    features.formUnion(image.isReadOnly ? .blockReadOnly : [.blockDiscard, .blockWriteZeroes])
+    return features
   }
 
-  /// One queue.
-  public var queueSizes: [UInt16] { [Self.queueSize] }
+  /// One queue, or several of the same size.
+  public var queueSizes: [UInt16] { Array(repeating: Self.queueSize, count: queueCount) }
 
   /// `struct virtio_blk_config` up to `write_zeroes_may_unmap` and its padding.
-  public var configurationCount: Int { 60 }
+  public var configurationCount: Int { BlockConfiguration.count }
 
-  /// Capacity and limits; they never change.
+  /// Capacity and limits, and whether there is a write cache.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
-    bytes.read(offset: offset, width: width)
+    var bytes = bytes
+    bytes.set(UInt8(cache.isOn ? 1 : 0), at: Int(BlockConfiguration.writebackOffset))
+    return bytes.read(offset: offset, width: width)
+  }
+
+  /// Switches the write cache; nothing else can be written.
+  public func writeConfiguration(_ value: UInt64, offset: UInt64, width: Int) {
+    let place = BlockConfiguration.writebackOffset
+    guard offset <= place, place - offset < UInt64(width) else { return }
+    cache.isOn = value >> (8 * (place - offset)) & 0xFF != 0
   }
 
   /// Makes what answers the queue's requests, for a loop other than a ``QueueWorker``'s.
   ///
   /// It belongs to the thread that calls it; nothing else of the device needs to be active.
   public func makeService(_ activation: VirtioActivation) -> any QueueService {
-    BlockService(image, serial: serial, activation)
+    BlockService(image, serial: serial, cache, activation)
   }
 
-  /// Starts the thread that serves the queue.
+  /// Starts the threads that serve the queues.
   public func activate(_ activation: VirtioActivation) throws {
-    let (image, serial) = (image, serial)
-    let started = try QueueWorker(
-      "virtio-\(name)",
-      serving: activation.queues.compactMap { $0 },
-      of: activation
-    ) {
-      BlockService(image, serial: serial, activation)
+    let (image, serial, cache) = (image, serial, cache)
+    let queues = activation.queues.compactMap { $0 }
+    let started = try queues.map { queue in
+      try QueueWorker(
+        queues.count == 1 ? "virtio-\(name)" : "virtio-\(name).\(queue.index)",
+        serving: [queue],
+        of: activation
+      ) {
+        BlockService(image, serial: serial, cache, activation)
+      }
     }
-    worker.withLock { $0 = started }
+    workers.withLock { $0 = started }
   }
 
-  /// Ends the thread after the request that it is at.
+  /// Ends the threads after the requests that they are at.
   public func reset() {
-    worker.withLock { $0.take() }?.stop()
+    let ended = workers.withLock { workers in
+      defer { workers = [] }
+      return workers
+    }
+    for worker in ended { worker.stop() }
+    // 5.2.5.1: the cache is on unless the driver says otherwise.
+    cache.isOn = true
+  }
+}
+
+/// Whether a write may be completed before it is on stable storage; any thread may look and switch.
+final class BlockCache: Sendable {
+  private let state = Atomic(true)
+
+  var isOn: Bool {
+    get { state.load(ordering: .relaxed) }
+    set { state.store(newValue, ordering: .relaxed) }
   }
 }

@@ -4,6 +4,8 @@ enum BlockRequestType: UInt32 {
   case write = 1
   case flush = 4
   case identify = 8
+  case discard = 11
+  case writeZeroes = 13
 }
 
 /// The last byte of a block request, which the device writes (5.2.6).

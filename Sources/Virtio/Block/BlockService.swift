@@ -15,18 +15,27 @@ final class BlockService: QueueService {
   private let log: LimitedLog
   private let isReadOnly: Bool
   // 5.2.6.2: without VIRTIO_BLK_F_FLUSH the driver takes a completed write for stored.
-  private let writesThrough: Bool
+  private let canFlush: Bool
+  private let cache: BlockCache
+  private let features: VirtioFeatures
   private var chain: DescriptorChain
   private var vector: GuestIOVector
 
-  init(_ image: DiskImage, serial: String, _ activation: VirtioActivation) {
+  init(
+    _ image: DiskImage,
+    serial: String,
+    _ cache: BlockCache,
+    _ activation: VirtioActivation
+  ) {
     self.image = image
     // 5.2.6: 20 bytes, padded with zeroes, without one at the end if all are used.
     let text = Array(serial.utf8.prefix(Block.serialCount))
     self.serial = text + [UInt8](repeating: 0, count: Block.serialCount - text.count)
     log = activation.signals.log
     isReadOnly = image.isReadOnly
-    writesThrough = !activation.features.contains(.blockFlush)
+    canFlush = activation.features.contains(.blockFlush)
+    self.cache = cache
+    features = activation.features
     chain = DescriptorChain(in: activation.memory)
     vector = GuestIOVector(activation.memory)
   }
@@ -75,6 +84,9 @@ final class BlockService: QueueService {
     case .identify:
       chain.write(serial, count: Int(min(room, UInt64(serial.count))))
       return .ok
+    // 5.2.6.2: without the feature, the type is one that the device does not know.
+    case .discard: return features.contains(.blockDiscard) ? discard() : .unsupported
+    case .writeZeroes: return features.contains(.blockWriteZeroes) ? zero() : .unsupported
     }
   }
 
@@ -103,12 +115,76 @@ final class BlockService: QueueService {
     chain.appendReadable(to: &vector, count: count)
     do throws(SystemError) {
       let done = try image.write(&vector, at: offset)
-      if done == count { return writesThrough ? flush() : .ok }
+      if done == count { return settle() }
       log.error("\(image.path): write of \(count) bytes at \(offset): only \(done) taken")
     } catch {
       log.error("\(image.path): write of \(count) bytes at \(offset): \(error)")
     }
     return .ioError
+  }
+
+  /// What a change of the disk is answered with: at once, or when it is on stable storage.
+  private func settle() -> BlockRequestStatus { canFlush && cache.isOn ? .ok : flush() }
+
+  private func discard() -> BlockRequestStatus {
+    let limit = BlockConfiguration.discardRangeLimit
+    guard let count = rangeCount(limit: limit, "discard") else { return .ioError }
+    for _ in 0..<count {
+      guard let range = BlockRange(&chain) else { return .ioError }
+      // 5.2.6.2: the unmap flag means nothing here, and the others nothing anywhere.
+      guard !range.mayUnmap, !range.hasUnknownFlags else { return .unsupported }
+      guard
+        let offset = place(range, limit: BlockConfiguration.discardSectorLimit, "discard")
+      else { return .ioError }
+      let bytes = UInt64(range.sectorCount) * DiskImage.sectorSize
+      guard bytes > 0 else { continue }
+      do throws(SystemError) {
+        try image.discard(bytes, at: offset)
+      } catch {
+        log.error("\(image.path): discard of \(bytes) bytes at \(offset): \(error)")
+        return .ioError
+      }
+    }
+    return settle()
+  }
+
+  private func zero() -> BlockRequestStatus {
+    guard rangeCount(limit: 1, "write-zeroes") != nil, let range = BlockRange(&chain) else {
+      return .ioError
+    }
+    guard !range.hasUnknownFlags else { return .unsupported }
+    guard let offset = place(range, limit: BlockConfiguration.zeroSectorLimit, "write-zeroes")
+    else { return .ioError }
+    let bytes = UInt64(range.sectorCount) * DiskImage.sectorSize
+    guard bytes > 0 else { return .ok }
+    do throws(SystemError) {
+      try image.writeZeroes(bytes, at: offset, mayUnmap: range.mayUnmap)
+      return settle()
+    } catch {
+      log.error("\(image.path): write-zeroes of \(bytes) bytes at \(offset): \(error)")
+      return .ioError
+    }
+  }
+
+  /// How many ranges the rest of the chain holds, if it is a number that was offered.
+  private func rangeCount(limit: UInt32, _ verb: String) -> UInt64? {
+    let count = chain.readableCount / BlockRange.size
+    guard chain.readableCount % BlockRange.size == 0, (1...UInt64(limit)).contains(count) else {
+      log.warning(
+        "\(verb) with \(chain.readableCount) bytes of ranges; 1 to \(limit) of 16 are taken"
+      )
+      return nil
+    }
+    return count
+  }
+
+  /// The byte where a range begins, if it is on the disk and no longer than what was offered.
+  private func place(_ range: BlockRange, limit: UInt32, _ verb: String) -> UInt64? {
+    guard range.sectorCount <= limit else {
+      log.warning("\(verb) of \(range.sectorCount) sectors; at most \(limit) are taken")
+      return nil
+    }
+    return place(range.sector, count: UInt64(range.sectorCount) * DiskImage.sectorSize, verb)
   }
 
   private func flush() -> BlockRequestStatus {

@@ -18,14 +18,18 @@ public final class DiskImage: Sendable {
   /// Whether it was opened only to be read.
   public let isReadOnly: Bool
 
-  private let descriptor: OwnedFileDescriptor
+  /// The block that the host reads and writes at least, in bytes; a power of 2 from 512 to 64 KiB.
+  public let blockSize: UInt64
+
+  let descriptor: OwnedFileDescriptor
+  let isBlockDevice: Bool
 
   /// Opens and locks the disk at `path`.
   public init(opening path: String, readOnly: Bool = false) throws(DiskImageError) {
     self.path = path
     isReadOnly = readOnly
     descriptor = try Self.open(path, readOnly: readOnly)
-    count = try Self.size(of: descriptor, path)
+    (count, blockSize, isBlockDevice) = try Self.geometry(of: descriptor, path)
     guard count > 0 else { throw .empty(path: path) }
     guard count % Self.sectorSize == 0 else { throw .badSize(path: path, count: count) }
     guard apus_lock_file(descriptor.rawValue, readOnly ? 0 : 1) == 0 else {
@@ -82,21 +86,24 @@ public final class DiskImage: Sendable {
     }
   }
 
-  private static func size(
+  private static func geometry(
     of descriptor: borrowing OwnedFileDescriptor,
     _ path: String
-  ) throws(DiskImageError) -> UInt64 {
+  ) throws(DiskImageError) -> (count: UInt64, blockSize: UInt64, isBlockDevice: Bool) {
     let number = descriptor.rawValue
     do throws(SystemError) {
       var status = stat()
       _ = try retrying("fstat") { unsafe fstat(number, &status) }
+      let asked = UInt64(clamping: status.st_blksize)
+      let isSensible = asked.nonzeroBitCount == 1 && (sectorSize...65536).contains(asked)
+      let blockSize = isSensible ? asked : 4096
       switch status.st_mode & S_IFMT {
       case S_IFREG:
-        return UInt64(clamping: status.st_size)
+        return (UInt64(clamping: status.st_size), blockSize, false)
       case S_IFBLK:
         var size: UInt64 = 0
         _ = try retrying("ioctl(BLKGETSIZE64)") { unsafe apus_block_device_size(number, &size) }
-        return size
+        return (size, blockSize, true)
       case S_IFDIR:
         throw SystemError(call: "open", code: EISDIR)
       default:
