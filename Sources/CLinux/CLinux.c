@@ -33,6 +33,12 @@ int apus_fcntl(int fd, int command, long argument) {
   return fcntl(fd, command, argument);
 }
 
+// Never waits, whatever the descriptor's flags say (preadv2(2), RWF_NOWAIT).
+ssize_t apus_read_now(int fd, void *bytes, size_t count) {
+  struct iovec vector = {bytes, count};
+  return preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
+}
+
 int apus_ioctl_winsize(int fd, struct winsize *size) {
   return ioctl(fd, TIOCGWINSZ, size);
 }

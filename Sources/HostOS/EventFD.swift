@@ -6,16 +6,23 @@ import Glibc
 /// Any thread may call any method; the kernel orders them. Non-blocking and close-on-exec.
 public final class EventFD: Sendable {
   private let descriptor: OwnedFileDescriptor
+  /// Whether others hold it too, who may have made it a blocking one.
+  private let isShared: Bool
 
   /// Makes an eventfd with a count of 0.
   public init() throws(SystemError) {
     let number = try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
     descriptor = OwnedFileDescriptor(adopting: number)
+    isShared = false
   }
 
-  /// Takes over an eventfd received from elsewhere; it should be non-blocking.
+  /// Takes over an eventfd received from elsewhere.
+  ///
+  /// It may be a blocking one, which is a property that all its holders share: it is left as it is, and
+  /// ``signal()`` and ``drain()`` do not wait all the same.
   public init(adopting descriptor: consuming OwnedFileDescriptor) {
     self.descriptor = descriptor
+    isShared = true
   }
 
   /// The descriptor's number, valid while this object lives; for epoll, KVM and passing on.
@@ -25,6 +32,12 @@ public final class EventFD: Sendable {
   ///
   /// A count at its limit stays there: the other side is awake already.
   public func signal() {
+    if isShared {
+      // A write that would pass the limit of a blocking eventfd waits for a reader (eventfd(2)).
+      var item = pollfd(fd: descriptor.rawValue, events: Int16(POLLOUT), revents: 0)
+      // SAFETY: one entry, in a live local.
+      guard unsafe poll(&item, 1, 0) > 0 else { return }
+    }
     var one: UInt64 = 1
     // SAFETY: eight bytes are read from a live local.
     _ = unsafe Glibc.write(descriptor.rawValue, &one, 8)
@@ -43,8 +56,14 @@ public final class EventFD: Sendable {
   @discardableResult
   public func drain() -> UInt64 {
     var count: UInt64 = 0
-    // SAFETY: eight bytes are written to a live local.
-    let size = unsafe Glibc.read(descriptor.rawValue, &count, 8)
+    let size: Int
+    if isShared {
+      // SAFETY: eight bytes are written to a live local.
+      size = unsafe apus_read_now(descriptor.rawValue, &count, 8)
+    } else {
+      // SAFETY: as above.
+      size = unsafe Glibc.read(descriptor.rawValue, &count, 8)
+    }
     return size == 8 ? count : 0
   }
 }

@@ -49,6 +49,7 @@ int apus_fallocate(int fd, int mode, off_t offset, off_t length);
 int apus_set_thread_name(const char *name);
 int apus_open(const char *path, int flags, mode_t mode);
 int apus_fcntl(int fd, int command, long argument);
+ssize_t apus_read_now(int fd, void *bytes, size_t count);
 int apus_ioctl_winsize(int fd, struct winsize *size);
 // Signals the thread itself, not the process: what interrupts that thread's KVM_RUN.
 int apus_tgkill(int process, int thread, int signal);
