@@ -80,7 +80,7 @@ let package = Package(
     tests("GuestMemory", ["HostOS"]),
     tests("KVM", ["HostOS", "GuestMemory"]),
     tests("DeviceModel", ["HostOS"]),
-    tests("Interrupts", ["HostOS", "DeviceModel"]),
+    tests("Interrupts", ["CLinux", "HostOS", "DeviceModel"]),
     tests("PCI", ["DeviceModel"]),
     tests("Platform", ["HostOS", "DeviceModel", "GuestMemory"]),
     tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "Interrupts", "PCI", log]),

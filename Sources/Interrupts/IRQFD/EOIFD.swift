@@ -7,10 +7,13 @@ final class EOIFD: Sendable {
   let identity: EventFDIdentity
   private let event: EventFD
   private let source: InterruptSource
+  /// The irqfd's eventfd, kept open because the kernel gives the number of one that is gone to the next.
+  private let irqfd: EventFD
 
   init(_ identity: EventFDIdentity, _ event: EventFD, of irqfd: IRQFD) {
     self.identity = identity
     self.event = event
+    self.irqfd = irqfd.event
     source = irqfd.source
   }
 

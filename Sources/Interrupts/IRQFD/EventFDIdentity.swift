@@ -12,8 +12,13 @@ struct EventFDIdentity: Hashable, Sendable {
   /// - Throws: ``InterruptError/badDescriptor(_:)`` for one that is closed, ``InterruptError/invalid(_:)``
   ///   for one that is no eventfd.
   init(of descriptor: Int32) throws(InterruptError) {
+    try self.init(of: descriptor, called: descriptor)
+  }
+
+  // `name` is what the caller calls the descriptor.
+  private init(of descriptor: Int32, called name: Int32) throws(InterruptError) {
     guard descriptor >= 0, fcntl(descriptor, F_GETFD) >= 0 else {
-      throw .badDescriptor(descriptor)
+      throw .badDescriptor(name)
     }
     let text: String
     do throws(SystemError) {
@@ -31,7 +36,24 @@ struct EventFDIdentity: Hashable, Sendable {
     let line = text.split(separator: "\n").first { $0.hasPrefix("eventfd-id:") }
     guard let value = line?.dropFirst("eventfd-id:".count).drop(while: \.isWhitespace),
       let number = UInt64(value)
-    else { throw .invalid("descriptor \(descriptor) is no eventfd; give one of eventfd(2)") }
+    else { throw .invalid("descriptor \(name) is no eventfd; give one of eventfd(2)") }
     self.number = number
+  }
+
+  /// Makes a descriptor of our own for the eventfd behind one of the caller's, and finds which eventfd it is.
+  ///
+  /// - Throws: As ``init(of:)``.
+  static func duplicate(
+    _ descriptor: Int32
+  ) throws(InterruptError) -> (EventFD, EventFDIdentity) {
+    let own: OwnedFileDescriptor
+    do throws(SystemError) {
+      own = try OwnedFileDescriptor(duplicating: descriptor)
+    } catch {
+      throw error.code == EBADF ? .badDescriptor(descriptor) : .system(error)
+    }
+    // Of the duplicate: the caller's number may be another file's by now.
+    let identity = try Self(of: own.rawValue, called: descriptor)
+    return (EventFD(adopting: own), identity)
   }
 }

@@ -7,7 +7,7 @@ import Synchronization
 /// ends with this object.
 public final class InterruptEventLoop: Sendable {
   private let core: Core
-  private let thread: Thread
+  private let thread: Mutex<Thread?>
 
   /// Starts the thread.
   ///
@@ -15,13 +15,27 @@ public final class InterruptEventLoop: Sendable {
   public init() throws(SystemError) {
     let core = try Core()
     self.core = core
-    thread = try Thread("interrupts") { core.run() }
+    thread = Mutex(try Thread("interrupts") { core.run() })
+  }
+
+  /// Makes a loop with no thread, for a test that calls ``turn()`` where it likes.
+  package init(withoutThread: Void) throws(SystemError) {
+    core = try Core()
+    thread = Mutex(nil)
   }
 
   deinit {
-    // The thread is joined when its handle goes, right after this.
     core.stop()
+    guard let thread = thread.withLock({ $0.take() }) else { return }
+    // An action may have held the last of us: its thread cannot wait for itself, and ends on its own.
+    if core.isRunHere { thread.detach() } else { thread.join() }
   }
+
+  /// Acts on the eventfds that have a count now, on the calling thread.
+  package func turn() { core.turn(timeout: 0) }
+
+  /// How many eventfds are waited for.
+  package var count: Int { core.count }
 
   /// A number for ``add(_:token:_:)`` that nobody else has.
   public func makeToken() -> UInt64 { core.nextToken.add(1, ordering: .relaxed).newValue }
@@ -50,6 +64,7 @@ public final class InterruptEventLoop: Sendable {
     private let poller: Poller
     private let stopEvent: EventFD
     private let isStopping = Atomic(false)
+    private let threadID = Atomic<Int32>(0)
     private let entries = PlaneLock<[UInt64: Entry]>([:])
 
     init() throws(SystemError) {
@@ -83,17 +98,23 @@ public final class InterruptEventLoop: Sendable {
       stopEvent.signal()
     }
 
+    var isRunHere: Bool { threadID.load(ordering: .relaxed) == Thread.currentID }
+    var count: Int { entries.withLock { $0.count } }
+
     func run() {
-      while !isStopping.load(ordering: .acquiring) {
-        do throws(SystemError) {
-          try poller.wait { event in
-            guard event.token != 0 else { return }
-            entries.withLock { $0[event.token] }?.action()
-          }
-        } catch {
-          // Waiting fails only for reasons that are bugs of this file (epoll_wait(2)).
-          preconditionFailure("\(error)")
+      threadID.store(Thread.currentID, ordering: .relaxed)
+      while !isStopping.load(ordering: .acquiring) { turn(timeout: nil) }
+    }
+
+    func turn(timeout: Int32?) {
+      do throws(SystemError) {
+        try poller.wait(timeout: timeout) { event in
+          guard event.token != 0 else { return }
+          entries.withLock { $0[event.token] }?.action()
         }
+      } catch {
+        // Waiting fails only for reasons that are bugs of this file (epoll_wait(2)).
+        preconditionFailure("\(error)")
       }
     }
   }

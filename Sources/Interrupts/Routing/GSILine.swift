@@ -26,6 +26,8 @@ final class SourceState: @unchecked Sendable {
   // Sendable: the router's lock guards all of it.
   let line: GSILine
   var isAsserted = false
+  /// Whether the kernel holds the line up for it: then the line counts it in `heldByKernel`.
+  var isHeldByKernel = false
   /// Called at the end of the interrupt, if the source is asserted then.
   var notifier: (@Sendable () -> Void)?
 

@@ -10,8 +10,8 @@ extension InterruptRouter {
     var message: (line: GSILine, message: InterruptMessage)?
     /// Further ones: several lines can get a message route at once.
     var moreMessages: [(line: GSILine, message: InterruptMessage)] = []
-    var held: GSI?
-    var withdrawn: GSI?
+    /// A line that the kernel has to hold up, or no more.
+    var held: GSILine?
 
     mutating func send(_ sent: InterruptMessage, of line: GSILine) {
       if message == nil { message = (line, sent) } else { moreMessages.append((line, sent)) }
@@ -24,8 +24,23 @@ extension InterruptRouter {
     if effects.refreshesPIC { effects.controllers.pic?.refresh() }
     if let (line, message) = effects.message { send(message, of: line) }
     for (line, message) in effects.moreMessages { send(message, of: line) }
-    if let gsi = effects.held { effects.controllers.resampling?.hold(gsi) }
-    if let gsi = effects.withdrawn { effects.controllers.resampling?.withdraw(gsi) }
+    if let line = effects.held, let resampling = effects.controllers.resampling {
+      settle(line, resampling)
+    }
+  }
+
+  /// Has the kernel hold a line up, or not, as its sources are.
+  ///
+  /// Two threads may come in any order, and the later one's order to the kernel be the older: hence each
+  /// looks again after its own, and the last to act has seen what is so.
+  private func settle(_ line: GSILine, _ resampling: any ResamplingController) {
+    var isHeld = state.withLock { _ in line.heldByKernel > 0 }
+    while true {
+      if isHeld { resampling.hold(line.gsi) } else { resampling.withdraw(line.gsi) }
+      let isHeldNow = state.withLock { _ in line.heldByKernel > 0 }
+      guard isHeldNow != isHeld else { return }
+      isHeld = isHeldNow
+    }
   }
 
   private func send(_ message: InterruptMessage, of line: GSILine) {
@@ -58,8 +73,11 @@ extension InterruptRouter {
   /// Forgets a source whose owner has let go of it.
   func release(_ source: SourceState) {
     var effects = Effects()
+    // Let go of with no lock held: it may hold the last of another source.
+    var notifier: (@Sendable () -> Void)?
     state.withLock { state in
       if source.isAsserted { state.set(source, false, &effects) }
+      notifier = source.notifier
       source.notifier = nil
       source.line.bound.removeAll { $0 === source }
       source.line.sourceCount -= 1
@@ -67,25 +85,24 @@ extension InterruptRouter {
       effects.controllers = state.controllers
     }
     perform(effects)
+    withExtendedLifetime(notifier) {}
   }
 
   func bind(_ source: SourceState, _ notifier: (@Sendable () -> Void)?) throws(InterruptError) {
     let resampling = state.withLock { $0.controllers.resampling }
     if notifier != nil { try resampling?.prepare(source.line.gsi) }
-    // Two steps where one would do: what holds an asserted source up changes between them.
-    var (before, after) = (Effects(), Effects())
+    var effects = Effects()
+    var old: (@Sendable () -> Void)?
     state.withLock { state in
-      let wasAsserted = source.isAsserted
-      if wasAsserted { state.set(source, false, &before) }
+      old = source.notifier
       source.notifier = notifier
       source.line.bound.removeAll { $0 === source }
       if notifier != nil { source.line.bound.append(source) }
-      if wasAsserted { state.set(source, true, &after) }
-      before.controllers = state.controllers
-      after.controllers = state.controllers
+      if source.isAsserted { state.chooseHolder(of: source, &effects) }
+      effects.controllers = state.controllers
     }
-    perform(before)
-    perform(after)
+    perform(effects)
+    withExtendedLifetime(old) {}
   }
 }
 
@@ -102,18 +119,36 @@ extension InterruptRouter.State {
   {
     let line = source.line
     source.isAsserted = level
-    if level { line.hasRisenSinceEnd = true }
-    guard source.notifier != nil, controllers.resampling != nil else {
-      return change(line, by: level ? 1 : -1, &effects)
-    }
     if level {
+      line.hasRisenSinceEnd = true
       if !line.isAsserted { line.counters.raised &+= 1 }
-      line.heldByKernel += 1
-      effects.held = line.gsi
-    } else {
-      line.heldByKernel -= 1
-      if line.heldByKernel == 0 { effects.withdrawn = line.gsi }
+      source.isHeldByKernel = isHeldByKernel(source)
     }
+    count(source, level ? 1 : -1, &effects)
+  }
+
+  /// Passes an asserted source from the process to the kernel, or back, if that is where it belongs now.
+  mutating func chooseHolder(of source: SourceState, _ effects: inout InterruptRouter.Effects) {
+    guard source.isHeldByKernel != isHeldByKernel(source) else { return }
+    count(source, -1, &effects)
+    source.isHeldByKernel.toggle()
+    count(source, 1, &effects)
+  }
+
+  private func isHeldByKernel(_ source: SourceState) -> Bool {
+    source.notifier != nil && controllers.resampling != nil
+  }
+
+  private mutating func count(
+    _ source: SourceState,
+    _ step: Int,
+    _ effects: inout InterruptRouter.Effects
+  ) {
+    let line = source.line
+    guard source.isHeldByKernel else { return change(line, by: step, &effects) }
+    line.heldByKernel += step
+    // Each assertion is told: what the kernel holds up is let down at every end.
+    if step > 0 || line.heldByKernel == 0 { effects.held = line }
   }
 
   /// Changes how many sources of a line are asserted by one.
@@ -122,7 +157,6 @@ extension InterruptRouter.State {
     line.asserted += step
     let after = line.asserted > 0
     guard before != after else { return }
-    if after { line.counters.raised &+= 1 }
     for route in line.routes { apply(route, of: line, after, &effects) }
   }
 

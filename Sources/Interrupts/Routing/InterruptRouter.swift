@@ -142,7 +142,7 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
         for source in line.bound where source.isAsserted {
           guard let notifier = source.notifier else { continue }
           source.isAsserted = false
-          if state.controllers.resampling != nil {
+          if source.isHeldByKernel {
             // The kernel has lowered it already.
             line.heldByKernel -= 1
           } else {

@@ -1,7 +1,8 @@
 /// A controller that lowers bound sources at the end of an interrupt before it says so: KVM's, whose
 /// guest would otherwise be interrupted again until this process has heard of the end.
 ///
-/// All calls come with no lock held.
+/// All calls come with no lock held. Both of ``hold(_:)`` and ``withdraw(_:)`` may come where nothing is left
+/// to be done; the last of them says what is to be.
 public protocol ResamplingController: InterruptController {
   /// Gets ready to hold `gsi` up; called before its first bound source is asserted.
   func prepare(_ gsi: GSI) throws(InterruptError)
