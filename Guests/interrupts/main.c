@@ -4,6 +4,7 @@
 //   cpus=N    how many CPUs there must be
 //   inexact   this is a software KVM, whose local APIC ends an interrupt at the moment it delivers it: what depends
 //             on an interrupt being in service is skipped, and of some there may be more than are due
+//   silent-cr8  a software KVM does not say when CR8 is lowered, which matters with all controllers outside of it
 //   strict    what Linux's controllers do otherwise than the manual says is a failure
 #include "interrupts.h"
 

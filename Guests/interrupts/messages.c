@@ -65,6 +65,8 @@ static void check_exchange(void) {
       send_interrupt(platform.apic_ids[cpu], ASSERT | VECTOR_MIDDLE);
       all = takes(VECTOR_HIGH, i) && all;
     }
+    // It counts after it has answered.
+    all = wait_for(&taken_by[cpu][VECTOR_MIDDLE], 20, LIMIT) && all;
     all = all && taken_by[cpu][VECTOR_MIDDLE] == 20 && taken[VECTOR_HIGH] == 20;
     forget();
   }

@@ -27,6 +27,10 @@ static void raise_together(void) {
   set_line(5, true);
   set_line(6, true);
   enable();
+  // None is withdrawn before it has come.
+  takes(0x23, 1);
+  takes(0x25, 1);
+  takes(0x26, 1);
   delay(QUIET);
   set_line(3, false);
   set_line(5, false);
@@ -70,10 +74,10 @@ static void let_lower_through(uint32_t vector) {
   out8(FIRST + 1, in8(FIRST + 1) | 1 << 3);
   set_line(6, true);
   enable();
-  delay(200);
+  delay(QUIET);
   nested = taken[0x26];
   out8(FIRST, 0x68);
-  delay(200);
+  delay(QUIET);
   disable();
   seen = taken[0x26];
   out8(FIRST, 0x48);

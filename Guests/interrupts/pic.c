@@ -135,7 +135,7 @@ static void check_masks(void) {
 static void open_up(uint32_t vector) {
   set_line(vector == PIC_VECTOR + 6 ? 3 : 7, true);
   enable();
-  delay(200);
+  delay(QUIET);
   disable();
   if (vector == PIC_VECTOR + 3) {
     first_seen = pic_in_service(FIRST);
@@ -159,7 +159,7 @@ static void open_and_leave(uint32_t vector) {
   (void)vector;
   set_line(3, true);
   enable();
-  delay(200);
+  delay(QUIET);
   disable();
 }
 

@@ -30,7 +30,9 @@ static uint64_t time_of(uint32_t count) {
   return read_tsc() - start;
 }
 
-// A generous bound: hosts that are busy deliver late.
+// A generous bound, and some attempts: hosts that are busy deliver late.
+enum { ATTEMPTS = 10 };
+
 static bool is_about(uint64_t ticks, uint64_t microseconds) {
   uint64_t found = ticks / ticks_per_microsecond();
   return found > microseconds * 2 / 3 && found < microseconds * 3;
@@ -46,10 +48,14 @@ static void check_channel_0(void) {
 
   static const uint8_t modes[] = {2, 3};
   for (unsigned i = 0; i < 2; i++) {
-    stop();
-    set_pin(2, VECTOR_LOW, local_apic_id());
-    set_channel(0, modes[i], 11932);
-    uint64_t ticks = time_of(10);
+    uint64_t ticks = 1;
+    for (unsigned attempt = 0; attempt < ATTEMPTS && ticks; attempt++) {
+      stop();
+      set_pin(2, VECTOR_LOW, local_apic_id());
+      set_channel(0, modes[i], 11932);
+      ticks = time_of(10);
+      if (!tsc_is_told() || is_about(ticks, 100000)) break;
+    }
     check(ticks, i ? "pit: the square wave interrupts again and again" : "pit: the rate generator interrupts again and again");
     if (tsc_is_told() && ticks) check(is_about(ticks, 100000), "pit: at about its rate");
   }
@@ -92,7 +98,7 @@ static uint64_t time_to_output(uint32_t count) {
 static void check_channel_2(void) {
   uint64_t short_time = 0, long_time = 0;
   bool right = false;
-  for (unsigned attempt = 0; attempt < 4 && !right; attempt++) {
+  for (unsigned attempt = 0; attempt < ATTEMPTS && !right; attempt++) {
     short_time = time_to_output(11932);
     long_time = time_to_output(47728);
     right = long_time > short_time * 3 && long_time < short_time * 5 && (!tsc_is_told() || is_about(short_time, 10000));

@@ -4,6 +4,12 @@
 static volatile uint32_t second_vector, seen_nested, seen_after, processor_priority, depth;
 
 static inline void set_cr8(uint64_t value) { asm volatile("movq %0, %%cr8" ::"r"(value) : "memory"); }
+// A processor whose KVM does not tell its user of it goes on with what waited at its next exit: have one.
+static void lower_cr8(void) {
+  set_cr8(0);
+  if (has_word("silent-cr8")) apic_read(APIC_ID);
+}
+
 static inline uint64_t get_cr8(void) { uint64_t v; asm volatile("movq %%cr8, %0" : "=r"(v)); return v; }
 
 static void send_self(uint32_t vector) { send_interrupt(local_apic_id(), ASSERT | vector); }
@@ -14,7 +20,7 @@ static void open_up(uint32_t vector) {
   set_pin(OTHER_PIN, second_vector, local_apic_id());
   enable();
   set_line(OTHER_PIN, true);
-  delay(200);
+  delay(QUIET);
   disable();
   depth = entered; // whether the other one came inside this one
   send_eoi();
@@ -107,7 +113,7 @@ static void check_task_priority(void) {
   send_self(VECTOR_LOW);
   delay(QUIET);
   bool held = !taken[VECTOR_LOW];
-  set_cr8(0);
+  lower_cr8();
   takes(VECTOR_LOW, 1);
   check(held && taken[VECTOR_LOW] == 1, "CR8: holds its class back until it is lowered");
   set_cr8(15);
@@ -116,7 +122,7 @@ static void check_task_priority(void) {
   set_line(PIN, true);
   delay(QUIET);
   held = !taken[VECTOR_HIGH];
-  set_cr8(0);
+  lower_cr8();
   takes(VECTOR_HIGH, 1);
   check(held && taken[VECTOR_HIGH] == 1, "CR8: 15 holds back all of them");
 }
