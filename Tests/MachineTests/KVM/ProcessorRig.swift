@@ -1,6 +1,7 @@
 import GuestMemory
 import HostOS
 import KVM
+import Platform
 import TestSupport
 
 @testable import Machine
@@ -15,15 +16,23 @@ final class ProcessorRig {
   /// Starts `count` processors, the first at `code`, with `data` in guest memory by address.
   ///
   /// The code runs in 32-bit protected mode; the other processors wait to be started.
-  init(_ code: [UInt8], count: Int = 1, data: [UInt64: [UInt8]] = [:]) throws {
+  init(
+    _ code: [UInt8],
+    count: Int = 1,
+    data: [UInt64: [UInt8]] = [:],
+    mode: InterruptMode = .kernel
+  ) throws {
     try Signals.installWakeUpHandler(for: Session.kickSignal)
     let system = try KVMSystem()
     let vm = try system.makeVM()
     try vm.setTSSAddress(MemoryMap.kvmTaskState.rawValue)
     try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
-    try vm.createIRQChip()
-    try vm.createPIT2(speakerDummy: true)
-    rig = try BoardRig(plane: try KernelPlane(vm)) { configuration, _ in
+    var cpuid = CPUIDBuilder(
+      supported: try system.supportedCPUID(),
+      topology: CPUTopology(count: count)
+    )
+    cpuid.hasKernelLocalAPIC = mode != .user
+    rig = try BoardRig(plane: try Self.makePlane(mode, vm, count: count)) { configuration, _ in
       configuration.hasDebugExit = true
       configuration.hasTestDevice = true
       configuration.processorCount = count
@@ -42,14 +51,27 @@ final class ProcessorRig {
     processors = try Processors(
       count: count,
       vm: vm,
-      cpuid: CPUIDBuilder(
-        supported: try system.supportedCPUID(),
-        topology: CPUTopology(count: count)
-      ),
+      cpuid: cpuid,
       start: CPUStartState(mode: .protected32, rip: Self.codeAddress),
       board: rig.board,
       control: rig.control
     )
+  }
+
+  private static func makePlane(
+    _ mode: InterruptMode,
+    _ vm: VM,
+    count: Int
+  ) throws -> any MachinePlane {
+    switch mode {
+    case .kernel:
+      try vm.createIRQChip()
+      try vm.createPIT2(speakerDummy: true)
+      return try KernelPlane(vm)
+    case .split: return try SplitPlane(vm, clock: HostClock())
+    case .user:
+      return try UserPlane(vm, count: count, physicalAddressBits: 40, clock: HostClock())
+    }
   }
 
   deinit {

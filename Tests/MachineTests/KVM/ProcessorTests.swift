@@ -24,11 +24,15 @@ import Testing
     arguments: [
       (TinyCode.powerOff, .powerOff), (TinyCode.reset, .reset),
       (TinyCode.tripleFault, .tripleFault),
-    ] as [([UInt8], Outcome)]
+    ] as [([UInt8], Outcome)],
+    InterruptMode.allCases
   )
-  func whatTheGuestDoesEndsTheRun(code: [UInt8], outcome: Outcome) throws {
-    let rig = try ProcessorRig(code)
-    #expect(rig.outcome() == outcome)
+  func whatTheGuestDoesEndsTheRun(
+    end: (code: [UInt8], outcome: Outcome),
+    mode: InterruptMode
+  ) throws {
+    let rig = try ProcessorRig(end.code, mode: mode)
+    #expect(rig.outcome() == end.outcome)
   }
 
   @Test func codeThatKVMCannotRunIsNamedWithItsAddress() throws {
@@ -41,19 +45,61 @@ import Testing
     #expect(!reason.contains("\n"))
   }
 
-  @Test func theFirstProcessorStartsTheSecond() throws {
+  @Test(arguments: InterruptMode.allCases)
+  func theFirstProcessorStartsTheSecond(mode: InterruptMode) throws {
     let rig = try ProcessorRig(
       TinyCode.startSecond,
       count: 2,
-      data: [0x8000: TinyCode.exitInRealMode]
+      data: [0x8000: TinyCode.exitInRealMode],
+      mode: mode
     )
     #expect(rig.outcome() == .exit(7))
   }
 
-  @Test(arguments: [1, 4])
-  func processorsStopWhateverTheyAreDoing(count: Int) throws {
+  @Test(arguments: InterruptMode.allCases)
+  func aProcessorThatHasHaltedCanBeStartedAgain(mode: InterruptMode) throws {
+    let rig = try ProcessorRig(
+      TinyCode.restartSecond,
+      count: 2,
+      data: [0x8000: TinyCode.countInRealMode],
+      mode: mode
+    )
+    #expect(rig.outcome() == .exit(5))
+  }
+
+  @Test(arguments: InterruptMode.allCases)
+  func anNMIReachesAProcessorThatHasHaltedForGood(mode: InterruptMode) throws {
+    let rig = try ProcessorRig(
+      TinyCode.interruptSecond,
+      count: 2,
+      // Vector 2 of the real-mode table leads to 0x900:0.
+      data: [
+        8: [0, 0, 0, 9], 0x8000: TinyCode.countInRealMode, 0x9000: TinyCode.exitInRealMode,
+      ],
+      mode: mode
+    )
+    #expect(rig.outcome() == .exit(7))
+  }
+
+  @Test(arguments: InterruptMode.allCases)
+  func processorsTellOfTheirLocalAPICsWhateverTheyAreDoing(mode: InterruptMode) throws {
     for code in [TinyCode.spin, TinyCode.idle, TinyCode.haltForGood] {
-      let rig = try ProcessorRig(code, count: count)
+      let rig = try ProcessorRig(code, count: 4, mode: mode)
+      for _ in 0..<3 {
+        let lines =
+          mode == .user ? rig.rig.board.plane.chipReport : rig.processors.localAPICReport()
+        let local = lines.filter { $0.hasPrefix("local APIC ") }
+        #expect(local.count == 4)
+        #expect(local.allSatisfy { $0.contains(": TPR 0x0, SVR 0x") }, "\(local)")
+      }
+      #expect(rig.rig.control.result == nil, "the guest goes on")
+    }
+  }
+
+  @Test(arguments: [1, 4], InterruptMode.allCases)
+  func processorsStopWhateverTheyAreDoing(count: Int, mode: InterruptMode) throws {
+    for code in [TinyCode.spin, TinyCode.idle, TinyCode.haltForGood] {
+      let rig = try ProcessorRig(code, count: count, mode: mode)
       usleep(20_000)
       let start = ContinuousClock.now
 
@@ -74,9 +120,12 @@ import Testing
 
   // The following run in a process of their own: a machine has halted only if its process is idle.
 
-  @Test func aMachineWhoseProcessorsHaveAllHaltedForGoodHasHalted() async {
-    await #expect(processExitsWith: .success) {
-      let rig = try ProcessorRig(TinyCode.haltForGood, count: 3)
+  @Test(arguments: InterruptMode.allCases)
+  func aMachineWhoseProcessorsHaveAllHaltedForGoodHasHalted(mode: InterruptMode) async {
+    let name = mode.rawValue
+    await #expect(processExitsWith: .success) { [name = name as String] in
+      // The others wait to be started.
+      let rig = try ProcessorRig(TinyCode.haltForGood, count: 3, mode: .named(name))
       let hasHalted = waitUntil {
         usleep(100_000)
         return rig.processors.haveHalted()
@@ -85,9 +134,29 @@ import Testing
     }
   }
 
-  @Test func aMachineThatWaitsForAnInterruptHasNotHalted() async {
-    await #expect(processExitsWith: .success) {
-      let rig = try ProcessorRig(TinyCode.idle, count: 3)
+  @Test(arguments: InterruptMode.allCases)
+  func aMachineHasHaltedWhenItsStartedProcessorsHave(mode: InterruptMode) async {
+    let name = mode.rawValue
+    await #expect(processExitsWith: .success) { [name = name as String] in
+      let rig = try ProcessorRig(
+        TinyCode.startSecond,
+        count: 3,
+        data: [0x8000: TinyCode.countInRealMode],
+        mode: .named(name)
+      )
+      let hasHalted = waitUntil {
+        usleep(100_000)
+        return rig.processors.haveHalted()
+      }
+      exit(hasHalted && rig.rig.control.result == nil ? 0 : 1)
+    }
+  }
+
+  @Test(arguments: InterruptMode.allCases)
+  func aMachineThatWaitsForAnInterruptHasNotHalted(mode: InterruptMode) async {
+    let name = mode.rawValue
+    await #expect(processExitsWith: .success) { [name = name as String] in
+      let rig = try ProcessorRig(TinyCode.idle, count: 3, mode: .named(name))
       let hasHalted = waitUntil(seconds: 2) {
         usleep(100_000)
         return rig.processors.haveHalted()
@@ -96,14 +165,23 @@ import Testing
     }
   }
 
-  @Test func aMachineThatSpinsHasNotHalted() async {
-    await #expect(processExitsWith: .success) {
-      let rig = try ProcessorRig(TinyCode.spin)
+  @Test(arguments: InterruptMode.allCases)
+  func aMachineThatSpinsHasNotHalted(mode: InterruptMode) async {
+    let name = mode.rawValue
+    await #expect(processExitsWith: .success) { [name = name as String] in
+      let rig = try ProcessorRig(TinyCode.spin, mode: .named(name))
       let hasHalted = waitUntil(seconds: 1) {
         usleep(100_000)
         return rig.processors.haveHalted()
       }
       exit(!hasHalted && rig.rig.control.result == nil ? 0 : 1)
     }
+  }
+}
+
+extension InterruptMode {
+  /// A mode by its name, which can be taken along into another process.
+  fileprivate static func named(_ name: String) -> InterruptMode {
+    InterruptMode(rawValue: name) ?? .kernel
   }
 }

@@ -99,13 +99,44 @@ enum TinyCode {
     0xEB, 0xFE,  // jmp to itself
   ]
 
-  /// Starts vCPU 1 at 0x8000 (SDM volume 3A, 9.4.4), and halts for good.
-  static let startSecond: [UInt8] =
+  /// Sends vCPU 1 an INIT and a SIPI for 0x8000 (SDM volume 3A, 9.4.4).
+  private static let sendStart: [UInt8] = [
+    0xC7, 0x05, 0x10, 0x03, 0xE0, 0xFE, 0x00, 0x00, 0x00, 0x01,  // mov [0xfee00310],1<<24
+    0xC7, 0x05, 0x00, 0x03, 0xE0, 0xFE, 0x00, 0x45, 0x00, 0x00,  // mov [0xfee00300],INIT
+    0xC7, 0x05, 0x00, 0x03, 0xE0, 0xFE, 0x08, 0x46, 0x00, 0x00,  // mov [0xfee00300],SIPI 8
+  ]
+
+  /// Waits until the byte at 0x3000 is `value`.
+  private static func wait(for value: UInt8) -> [UInt8] {
     [
-      0xC7, 0x05, 0x10, 0x03, 0xE0, 0xFE, 0x00, 0x00, 0x00, 0x01,  // mov [0xfee00310],1<<24
-      0xC7, 0x05, 0x00, 0x03, 0xE0, 0xFE, 0x00, 0x45, 0x00, 0x00,  // mov [0xfee00300],INIT
-      0xC7, 0x05, 0x00, 0x03, 0xE0, 0xFE, 0x08, 0x46, 0x00, 0x00,  // mov [0xfee00300],SIPI 8
+      0x80, 0x3D, 0x00, 0x30, 0x00, 0x00, value,  // cmp byte [0x3000],value
+      0x75, 0xF7,  // jne to the cmp
+    ]
+  }
+
+  /// Starts vCPU 1 at 0x8000, and halts for good.
+  static let startSecond: [UInt8] = sendStart + haltForGood
+
+  /// Starts vCPU 1 once more after it has counted and halted, and ends the run with 2 when it has counted again.
+  static let restartSecond: [UInt8] =
+    sendStart + wait(for: 1) + sendStart + wait(for: 2)
+    + [
+      0xB0, 0x02,  // mov al,2
+    ] + exitWithAL
+
+  /// Sends vCPU 1 an NMI after it has counted, and halts for good.
+  static let interruptSecond: [UInt8] =
+    sendStart + wait(for: 1)
+    + [
+      0xC7, 0x05, 0x00, 0x03, 0xE0, 0xFE, 0x00, 0x44, 0x00, 0x00,  // mov [0xfee00300],NMI
     ] + haltForGood
+
+  /// In real mode, adds one to the byte at 0x3000 and halts with interrupts off.
+  static let countInRealMode: [UInt8] = [
+    0xFE, 0x06, 0x00, 0x30,  // inc byte [0x3000]
+    0xF4,  // hlt
+    0xEB, 0xFD,  // jmp to the hlt
+  ]
 
   /// Ends the run with 3 in real mode.
   static let exitInRealMode: [UInt8] = [
