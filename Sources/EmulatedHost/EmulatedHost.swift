@@ -17,6 +17,9 @@ public struct EmulatedHost {
   /// The device that stands for ``serialSocket`` inside the emulated host.
   public static var serialPort: String { "/dev/virtio-ports/apus.serial" }
 
+  /// What the user's signals are to the command inside.
+  static var passedSignals: [Int32] { [SIGTERM, SIGINT, SIGHUP, SIGUSR1] }
+
   /// Describes an emulated host.
   public init(image: EmulatedHostImage, memory: UInt64, serialSocket: String? = nil) {
     self.image = image
@@ -33,7 +36,7 @@ public struct EmulatedHost {
   /// - Throws: ``EmulatedHostError`` or `SystemError`.
   public func run(_ request: AgentRequest) throws -> Int32 {
     let qemu = try Self.find("qemu-system-x86_64")
-    let signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
+    let signals = try SignalQueue(Self.passedSignals)
     let standard = try SocketPair()
     let errors = try SocketPair()
     let control = try SocketPair()
@@ -63,7 +66,9 @@ public struct EmulatedHost {
       control: control.near.rawValue,
       console: console.near.rawValue
     )
-    for number in [standard.near.rawValue, errors.near.rawValue, control.near.rawValue] {
+    for number in [
+      standard.near.rawValue, errors.near.rawValue, control.near.rawValue, console.near.rawValue,
+    ] {
       try FileIO.setNonBlocking(number)
     }
     try FileIO.writeAll(control.near.rawValue, request.encoded)

@@ -31,6 +31,8 @@ public enum EmulatedHostAgent {
       try mount(folder, tag: AgentRequest.Folder.tag(index))
     }
     _ = try retrying("chdir", request.workingDirectory) { unsafe chdir(request.workingDirectory) }
+    // From here on they come, and the command may not be there yet to take them.
+    Signals.block(EmulatedHost.passedSignals)
     try FileIO.writeAll(control.rawValue, Array("ready\n".utf8))
     try passSignalsOn(from: control.duplicated())
     let code = body(request)

@@ -15,6 +15,8 @@ extension EmulatedHost {
     private var consoleTail: [UInt8] = []
     private var messages: [UInt8] = []
     private var isReady = false
+    /// The user asked for a report before anything ran inside.
+    private var isReportWanted = false
     private var exitCode: Int32?
     private var deadline: UInt64?
 
@@ -103,7 +105,7 @@ extension EmulatedHost {
     private mutating func pass(_ signal: Int32) throws {
       guard isReady else {
         // Nothing runs inside yet, so there is nothing to end but the host.
-        if signal != SIGUSR1 { exitCode = 0 }
+        if signal == SIGUSR1 { isReportWanted = true } else { exitCode = 0 }
         return
       }
       try FileIO.writeAll(control, [UInt8(truncatingIfNeeded: signal)])
@@ -119,6 +121,7 @@ extension EmulatedHost {
         if line == "ready" {
           isReady = true
           deadline = nil
+          if isReportWanted { try pass(SIGUSR1) }
         } else if line.hasPrefix("exit "), let code = Int32(line.dropFirst(5)) {
           exitCode = code
         } else {

@@ -56,6 +56,29 @@ public enum FileIO {
     }
   }
 
+  /// Writes all of `bytes` to a terminal, pipe or file, unless nothing of it is taken for too long.
+  ///
+  /// - Parameters:
+  ///   - number: Where to write; flags of the open file, which others share, stay as they are.
+  ///   - bytes: What to write.
+  ///   - limit: How long to wait each time that nothing is taken, in milliseconds.
+  /// - Returns: Whether all was taken.
+  /// - Throws: ``SystemError`` if writing fails.
+  public static func write(
+    _ number: Int32,
+    _ bytes: [UInt8],
+    patience limit: Int32
+  ) throws(SystemError) -> Bool {
+    let own = reopenToWrite(number)
+    let target = own.borrow { $0.rawValue } ?? number
+    var left = bytes[...]
+    while !left.isEmpty {
+      guard isWritable(target, within: limit) else { return false }
+      left = left.dropFirst(try write(target, left))
+    }
+    return true
+  }
+
   /// Makes reads and writes of the open file return at once; all who share the file see it.
   public static func setNonBlocking(_ number: Int32) throws(SystemError) {
     let flags = try retrying("fcntl(F_GETFL)") { apus_fcntl(number, F_GETFL, 0) }
@@ -81,7 +104,12 @@ public enum FileIO {
   }
 
   private static func waitUntilWritable(_ number: Int32) {
+    _ = isWritable(number, within: -1)
+  }
+
+  /// - Returns: Whether a write would take something, or fail at once; also if a signal ended the wait.
+  private static func isWritable(_ number: Int32, within milliseconds: Int32) -> Bool {
     var item = pollfd(fd: number, events: Int16(POLLOUT), revents: 0)
-    _ = unsafe poll(&item, 1, -1)
+    return unsafe poll(&item, 1, milliseconds) != 0
   }
 }

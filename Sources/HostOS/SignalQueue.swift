@@ -13,7 +13,7 @@ public final class SignalQueue: Sendable {
     var set = sigset_t()
     _ = unsafe sigemptyset(&set)
     for signal in signals { _ = unsafe sigaddset(&set, signal) }
-    _ = unsafe pthread_sigmask(SIG_BLOCK, &set, nil)
+    Signals.block(signals)
     let number = try retrying("signalfd") {
       unsafe signalfd(-1, &set, Int32(SFD_CLOEXEC | SFD_NONBLOCK))
     }

@@ -14,6 +14,7 @@ enum RunHelp {
         --serial file:guest.log
       apus run test.elf --debug-exit --test-device --cpus 2
       apus run vmlinuz --disk root.img --dry-run
+      apus run vmlinuz --disk root.img --irqchip user --dump-interrupts
 
     EXIT CODES
       0   the guest powered off, or was ended by Ctrl-A x or a signal
@@ -28,6 +29,7 @@ enum RunHelp {
     SIGNALS
       SIGTERM, SIGINT and SIGHUP press the guest's power button if it listens
       to it. They end it at once if it does not, if a second one comes, and
-      after 10 seconds.
+      after 10 seconds. SIGUSR1 prints the state of the interrupt controllers
+      on standard error, and the guest goes on.
     """
 }

@@ -33,6 +33,27 @@ import TestSupport
     #expect(!text.contains("1af4:"), "no virtio function is on the PCI bus: \(text)")
   }
 
+  @Test(
+    arguments: [
+      ([], true, false), (["--irqchip", "kernel"], false, false),
+      (["--irqchip", "split"], true, false), (["--irqchip", "user"], true, true),
+    ]
+  )
+  func aDryRunSaysWhoHasTheInterruptControllers(
+    options: [String],
+    hasIOAPIC: Bool,
+    hasLocalAPICs: Bool
+  ) async throws {
+    let text = try await describe(options)
+
+    #expect(text.contains("I/O APIC (KVM)\n") == !hasIOAPIC, "\(text)")
+    #expect(text.contains("local APICs (KVM)\n") == !hasLocalAPICs, "\(text)")
+    for ports in ["0020-0021 8259s", "0040-0043 interval timer", "04d0-04d1 8259s"] {
+      #expect(text.contains("  \(ports)\n") == hasIOAPIC, "\(text)")
+      #expect(text.contains("  \(ports) (KVM)\n") == !hasIOAPIC, "\(text)")
+    }
+  }
+
   @Test(.enabled(if: Given.canMount, "no mount namespace can be made here"))
   func aDryRunNeedsNoKVM() async throws {
     let ended = try await Program.runWithMounts(
@@ -51,8 +72,9 @@ import TestSupport
     #expect(ended.errors == "")
     let wanted = [
       "--initrd", "--append", "--boot", "--cpus", "--memory", "--hugepages", "--disk",
-      "--transport", "--serial", "--console", "--entropy", "--on-reset", "--accel", "--debug-exit",
-      "--test-device", "--dry-run", "--log-level", "Ctrl-A x", "Ctrl-A h", "EXAMPLES",
+      "--transport", "--serial", "--console", "--entropy", "--on-reset", "--accel", "--irqchip",
+      "--dump-interrupts", "SIGUSR1", "--debug-exit", "--test-device", "--dry-run", "--log-level",
+      "Ctrl-A x", "Ctrl-A h", "EXAMPLES",
       "apus run vmlinuz", "EXIT CODES", "SIGTERM",
     ]
     #expect(wanted.filter { !ended.output.contains($0) } == [])

@@ -76,6 +76,19 @@ import TestSupport
     #expect(areGone)
   }
 
+  @Test func anEmulatedHostThatDiesEndsTheRun() async throws {
+    let arguments = try command(["--accel", "emulated", "--append", "test=spin"])
+
+    let ended = try await Program.drive(arguments) { program in
+      try program.expect("ending")
+      for host in Processes.children(of: program.id) { kill(host, SIGKILL) }
+      return try program.finish(within: 20)
+    }
+
+    #expect(ended.code == 4, "\(ended)")
+    #expect(ended.errors.contains("emulated host ended early"), "\(ended)")
+  }
+
   // MARK: Steps
 
   private func command(_ options: [String]) throws -> [String] {

@@ -17,7 +17,7 @@ struct MachineDescription {
     )
     lines.append("kernel: \(configuration.kernel) (\(boot.bootProtocol.rawValue))")
     lines += section("memory", memory)
-    lines += section("ports", board.portBus.mappings.map { row($0.addresses, $0.name, digits: 4) })
+    lines += section("ports", ports)
     lines += section("PCI", functions)
     lines += section("interrupts", interrupts)
     return lines.joined(separator: "\n") + "\n"
@@ -45,6 +45,19 @@ struct MachineDescription {
       ($0.0.lowerBound, $1.0.upperBound) < ($1.0.lowerBound, $0.0.upperBound)
     }
     return ranges.map { row($0.0, $0.1) }
+  }
+
+  private var ports: [String] {
+    // The board was built with no controllers, since they are in KVM or need it.
+    let place = board.configuration.interruptMode == .kernel ? " (KVM)" : ""
+    let controllers: [(ClosedRange<UInt64>, String)] = [
+      (0x20...0x21, "8259s"), (0x40...0x43, "interval timer"), (0x61...0x61, "interval timer"),
+      (0xA0...0xA1, "8259s"), (0x4D0...0x4D1, "8259s"),
+    ]
+    let rows =
+      board.portBus.mappings.map { ($0.addresses, $0.name) }
+      + controllers.map { ($0.0, $0.1 + place) }
+    return rows.sorted { $0.0.lowerBound < $1.0.lowerBound }.map { row($0.0, $0.1, digits: 4) }
   }
 
   private var functions: [String] {

@@ -13,6 +13,8 @@ final class Session {
   static var kickSignal: Int32 { 34 }
   /// How long a guest may take to power off after its power button was pressed, in seconds.
   private static var powerOffLimit: UInt64 { 10 }
+  /// How long standard error may take nothing of a report, in milliseconds.
+  private static var reportPatience: Int32 { 1000 }
 
   private let configuration: MachineConfiguration
   private let system: KVMSystem
@@ -134,8 +136,12 @@ final class Session {
       plane: board.plane,
       localAPICs: mode == .user ? [] : processors.localAPICReport()
     )
-    // Nobody may be listening, and the guest goes on.
-    try? FileIO.writeAll(STDERR_FILENO, Array(report.text.utf8))
+    // Nobody may be listening: the guest goes on, and can be ended.
+    _ = try? FileIO.write(
+      STDERR_FILENO,
+      Array(report.text.utf8),
+      patience: Self.reportPatience
+    )
   }
 
   private func makeSerialOutput(_ clock: HostClock) throws -> SerialOutput? {

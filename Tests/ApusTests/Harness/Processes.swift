@@ -15,6 +15,16 @@ enum Processes {
     status(of: id).map { $0.state != "Z" && $0.state != "X" } ?? false
   }
 
+  /// Whether the process's first thread keeps `signal` waiting (proc(5), /proc/pid/status).
+  static func isBlocking(_ signal: Int32, _ id: Int32) -> Bool {
+    for line in (Files.text("/proc/\(id)/status") ?? "").split(separator: "\n")
+    where line.hasPrefix("SigBlk:") {
+      let mask = line.split(separator: "\t").last.flatMap { UInt64($0, radix: 16) } ?? 0
+      return mask >> UInt64(signal - 1) & 1 != 0
+    }
+    return false
+  }
+
   /// proc(5), /proc/pid/stat: after the name in parentheses, the state and the parent.
   private static func status(of id: Int32) -> (state: String, parent: Int32)? {
     guard let text = Files.text("/proc/\(id)/stat"), let end = text.lastIndex(of: ")") else {

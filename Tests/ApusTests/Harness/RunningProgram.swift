@@ -92,6 +92,13 @@ final class RunningProgram {
     }
   }
 
+  /// Waits until the program has written `text` to standard error so many times.
+  func expect(_ text: String, times: Int, within seconds: Int = 60) throws {
+    try wait(for: "\(times) of \"\(text)\"", within: seconds) {
+      standardError.occurrences(of: text) >= times
+    }
+  }
+
   /// Waits until `condition` holds, while the program's output is taken.
   func wait(for what: String, within seconds: Int = 120, _ condition: () throws -> Bool) throws {
     let end = ContinuousClock.now + .seconds(seconds)
@@ -168,5 +175,18 @@ final class RunningProgram {
       reader = OwnedFileDescriptor(adopting: numbers[0])
       writer = OwnedFileDescriptor(adopting: numbers[1])
     }
+  }
+}
+
+extension String {
+  /// How often `text` is in it.
+  fileprivate func occurrences(of text: String) -> Int {
+    var count = 0
+    var rest = self[...]
+    while let found = rest.firstRange(of: text) {
+      count += 1
+      rest = rest[found.upperBound...]
+    }
+    return count
   }
 }
