@@ -113,6 +113,12 @@ import Testing
     #expect(events.smi == smi)
   }
 
+  @Test(arguments: [0x4_4500, 0x4_0608] as [UInt64])
+  func aProcessorDoesNotResetItself(command: UInt64) {
+    bench.send(command)
+    #expect(!bench.apic.hasWork)
+  }
+
   @Test func x2APICDestinationsHave32Bits() throws {
     for index in 0..<4 { try bench.enterX2APIC(index) }
     let apic = bench.apic

@@ -5,6 +5,9 @@ extension LocalAPIC {
   /// Whether there is anything to look at: one atomic load.
   public var hasWork: Bool { !work.isEmpty }
 
+  /// Whether something has come that no interrupt flag holds off: one atomic load.
+  public var hasEvents: Bool { !work.subtracting(.interrupt).isEmpty }
+
   /// Whether an interrupt could be taken now, if the interrupt flag allows: a vector above the
   /// processor's priority, or an external one; one atomic load.
   public var hasInterrupt: Bool { work.contains(.interrupt) }

@@ -156,7 +156,9 @@ extension LocalAPICCore {
     if request.hasVector, request.vector < 16 { record(ErrorBit.sendIllegalVector) }
     // One to this processor alone needs nobody else.
     if request.shorthand == .ownself {
-      _ = receive(request)
+      // SDM volume 3A, table 11-3: only a fixed interrupt can be sent to oneself so. Guests send NMIs all the
+      // same, which harms nobody; a processor that reset itself would be another matter.
+      if request.mode != .initialize, request.mode != .startUp { _ = receive(request) }
     } else {
       effects.request = request
     }

@@ -107,8 +107,9 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
     try RoutingTable([gsi: routes]).validate()
     var effects = Effects()
     state.withLock { state in
-      state.setRoutes(of: state.line(gsi), routes, &effects)
-      state.prune()
+      let line = state.line(gsi)
+      state.setRoutes(of: line, routes, &effects)
+      state.prune(line)
       effects.controllers = state.controllers
     }
     perform(effects)

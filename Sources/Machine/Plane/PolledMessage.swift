@@ -52,9 +52,12 @@ final class PolledMessage: MessageInterrupt {
   }
 
   private func deliver() {
-    // One that was unplugged meanwhile keeps its count for the next route.
-    guard token.withLock({ $0 }) != 0, trigger.drain() > 0 else { return }
-    source.assert()
-    source.deassert()
+    // With the lock held: once a vector is masked, nothing of it comes any more. One that was unplugged
+    // meanwhile keeps its count for the next route.
+    token.withLock { token in
+      guard token != 0, trigger.drain() > 0 else { return }
+      source.assert()
+      source.deassert()
+    }
   }
 }

@@ -92,7 +92,12 @@ final class UserPlane: MachinePlane {
         limit: Int(RoutingTable.gsiCount) - IOAPIC.pinCount
       )
     }
-    return try PolledMessage(GSI(gsi), router, on: loop) { numbers.giveBack(gsi) }
+    do {
+      return try PolledMessage(GSI(gsi), router, on: loop) { numbers.giveBack(gsi) }
+    } catch {
+      numbers.giveBack(gsi)
+      throw error
+    }
   }
 
   func attach(_ doorbell: Doorbell, to event: EventFD) throws { try vm.attach(doorbell, to: event) }

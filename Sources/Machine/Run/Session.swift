@@ -155,7 +155,9 @@ final class Session {
       topology: CPUTopology(count: configuration.processorCount)
     )
     builder.hasKernelLocalAPIC = mode != .user
-    builder.hasTSCDeadlineTimer = try mode == .user || system.check(.tscDeadlineTimer) > 0
+    // KVM takes a write of the deadline for its own local APIC on some processors before it asks whether
+    // there is one, and it would be lost.
+    builder.hasTSCDeadlineTimer = try mode != .user && system.check(.tscDeadlineTimer) > 0
     return builder
   }
 

@@ -42,7 +42,8 @@ final class SplitProcessor: ProcessorInterrupts {
     }
     // The kernel says so only if the local APIC takes interrupts of 8259s at LINT0, too.
     if vcpu.canInjectInterrupt {
-      try vcpu.inject(pic.acknowledge())
+      // The line may have fallen since: an acknowledgement would then be a spurious interrupt.
+      if pic.isRequesting { try vcpu.inject(pic.acknowledge()) }
       isRequesting.store(pic.isRequesting, ordering: .relaxed)
     }
     vcpu.requestsInterruptWindow = isRequesting.load(ordering: .relaxed)

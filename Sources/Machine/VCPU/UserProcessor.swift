@@ -36,9 +36,15 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
   private let isWaiting = Atomic(false)
 
   private var activity: Activity
+  /// The last exit left an access that the kernel ends in the next run.
+  private var isAccessOpen = false
+  /// An NMI was handed to the kernel since the processor last halted.
+  private var hasInjectedNMI = false
   /// The interrupt flag when the processor halted.
   private var hasInterruptFlag = false
   private var resetState = SpecialRegisters()
+  /// What is in EDX then: the processor's signature.
+  private var signature: UInt64 = 0
   private var frequency: UInt64 = 1_000_000
   private var page: (registration: BusRegistration, bus: Bus)?
 
@@ -55,6 +61,7 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     kicker.withLock { $0 = vcpu.kicker }
     // CPUID tells of a local APIC by the kernel's copy of the base register.
     resetState = try vcpu.specialRegisters()
+    signature = try vcpu.registers().rdx
     resetState.apicBase = apic.base
     try vcpu.setSpecialRegisters(resetState)
     if isBoot { apic.enterVirtualWireMode() }
@@ -83,26 +90,32 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     if thread.load(ordering: .relaxed) == 0 {
       thread.store(apus_thread_token(), ordering: .relaxed)
     }
-    if isWoken.load(ordering: .relaxed) {
-      _ = isWoken.exchange(false, ordering: .sequentiallyConsistent)
-    }
-    if apic.hasWork { try takeEvents(vcpu) }
-    switch activity {
-    case .running: break
-    case .waitingForStartUp: return wait()
-    case .halted:
-      // HLT ends with an interrupt that the flag lets through (SDM volume 2A, HLT).
-      guard apic.hasInterrupt, hasInterruptFlag else { return wait() }
-      activity = .running
-    }
-    if apic.hasInterrupt {
-      if vcpu.canInjectInterrupt, let vector = apic.acknowledgeInterrupt() {
-        try vcpu.inject(vector)
+    // Whoever woke us may have done so for a request of the run loop's, which has looked already.
+    let wasWoken =
+      isWoken.load(ordering: .relaxed)
+      && isWoken.exchange(false, ordering: .sequentiallyConsistent)
+    if apic.hasEvents {
+      // The kernel ends an access that it left half done before it looks whether to go on: with other
+      // registers than those of the access, it would end in the wrong place (api.rst, 5, `immediate_exit`).
+      guard !isAccessOpen else {
+        isAccessOpen = false
+        vcpu.kicker.kick()
+        return true
       }
-      vcpu.requestsInterruptWindow = apic.hasInterrupt
-    } else {
-      vcpu.requestsInterruptWindow = false
+      try takeEvents(vcpu)
     }
+    if activity == .halted, hasInterruptFlag, apic.hasInterrupt {
+      // HLT ends with an interrupt that the flag lets through (SDM volume 2A, HLT).
+      guard let vector = apic.acknowledgeInterrupt() else { return false }
+      try vcpu.inject(vector)
+      activity = .running
+    } else if activity == .running, apic.hasInterrupt, vcpu.canInjectInterrupt,
+      let vector = apic.acknowledgeInterrupt()
+    {
+      try vcpu.inject(vector)
+    }
+    guard activity == .running else { return wasWoken ? false : wait() }
+    vcpu.requestsInterruptWindow = apic.hasInterrupt
     vcpu.cr8 = apic.cr8
     return true
   }
@@ -110,10 +123,15 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
   func handle(_ exit: VCPUExit, _ vcpu: VCPU) throws(KVMError) -> Bool {
     // The guest may have changed its priority without an exit.
     if vcpu.cr8 != apic.cr8 { apic.cr8 = vcpu.cr8 }
+    isAccessOpen =
+      switch exit {
+      case .readMSR, .writeMSR, .mmio, .port: true
+      default: false
+      }
     switch exit {
     case .hlt:
-      activity = .halted
       hasInterruptFlag = vcpu.interruptFlag
+      activity = try isNMIWaiting(vcpu) ? .running : .halted
     case .irqWindowOpen, .taskPriorityLowered: break
     case .readMSR(let index):
       if let value = try? readMSR(index) { vcpu.completeMSRRead(value) } else { vcpu.refuseMSR() }
@@ -166,17 +184,32 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     }
     if events.nmi, activity != .waitingForStartUp {
       try vcpu.injectNMI()
+      hasInjectedNMI = true
       activity = .running
     }
   }
 
+  /// Whether the kernel holds an NMI that came where none could be taken, such as between STI and HLT.
+  private func isNMIWaiting(_ vcpu: VCPU) throws(KVMError) -> Bool {
+    guard hasInjectedNMI else { return false }
+    let isPending = try vcpu.events().nmi.isPending
+    hasInjectedNMI = isPending
+    return isPending
+  }
+
   /// The state after INIT (SDM volume 3A, table 10-1).
   private func reset(_ vcpu: VCPU) throws(KVMError) {
+    resetState.apicBase = apic.base
     try vcpu.setSpecialRegisters(resetState)
     var registers = Registers()
     registers.rip = 0xFFF0
     registers.rflags = 2
+    registers.rdx = signature
     try vcpu.setRegisters(registers)
+    var debug = DebugRegisters()
+    debug.dr6 = 0xFFFF_0FF0
+    debug.dr7 = 0x400
+    try vcpu.setDebugRegisters(debug)
     try vcpu.setEvents(VCPUEvents())
   }
 
@@ -203,6 +236,12 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     switch index {
     case Register.apicBase:
       try apic.writeBase(value)
+      // CPUID tells of a local APIC by the kernel's copy, and of nothing else: one that it does not
+      // take is no reason to end the guest.
+      if var special = try? vcpu.specialRegisters() {
+        special.apicBase = apic.base
+        try? vcpu.setSpecialRegisters(special)
+      }
       // Outside of x2APIC mode, the page is where the base says.
       try page.map {
         try $0.bus.move($0.registration, to: apic.hasPage ? value & 0x000F_FFFF_FFFF_F000 : nil)

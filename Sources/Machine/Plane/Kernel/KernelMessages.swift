@@ -11,7 +11,8 @@ final class KernelMessages: MessageTarget {
   func deliver(_ message: InterruptMessage) -> InterruptDelivery {
     do throws(KVMError) {
       let isTaken = try vm.signalMSI(address: message.address, data: message.data)
-      return isTaken ? .delivered : .coalesced
+      // One that was pending already counts as taken; none is only where the local APIC takes nothing.
+      return isTaken ? .delivered : .ignored
     } catch {
       // A message to no processor is the guest's business.
       return .ignored
