@@ -183,6 +183,20 @@ import Testing
     #expect(bench.takeVectors() == [])
   }
 
+  @Test func anEntryThatChangesInServiceRemembersWhereItsInterruptWent() {
+    bench.setEntry(16, 0x41 | IOAPICBench.level)
+    #expect(bench.chip.formerMessages.allSatisfy { $0 == nil })
+    let sent = bench.chip.messages[16]
+    bench.set(16, true)
+    #expect(bench.chip.formerMessages[16] == nil)
+    bench.setEntry(16, 1 << 56 | 0x41 | IOAPICBench.level)
+    #expect(bench.chip.formerMessages[16] == sent)
+    #expect(bench.chip.messages[16] != sent)
+    bench.set(16, false)
+    bench.chip.endOfInterrupt(vector: 0x41)
+    #expect(bench.chip.formerMessages[16] == nil)
+  }
+
   @Test func pinsThatShareAVectorEndTogether() {
     bench.setEntry(16, 0x41 | IOAPICBench.level)
     bench.setEntry(17, 0x41 | IOAPICBench.level)

@@ -73,6 +73,14 @@ public final class IOAPIC: BusDevice, InterruptController {
     registers.withLock { registers in (0..<Self.pinCount).map { registers.message(of: $0) } }
   }
 
+  /// For each level pin whose interrupt is in service, the message that it was sent with, if its entry has been
+  /// given another since: the end comes from where that one went.
+  public var formerMessages: [InterruptMessage?] {
+    registers.withLock { registers in
+      (0..<Self.pinCount).map { registers.formerMessage(of: $0) }
+    }
+  }
+
   /// All it remembers, to be saved and put back.
   ///
   /// Putting it back sends what is due, so the local APICs come first. Counters stay.

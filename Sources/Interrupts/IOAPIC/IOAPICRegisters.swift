@@ -43,6 +43,8 @@ struct IOAPICRegisters {
   private var pending: UInt32 = 0
   /// How many messages each pin has sent.
   private var serials = InlineArray<24, UInt32>(repeating: 0)
+  /// What each pin sent last.
+  private var sent = InlineArray<24, InterruptMessage?>(repeating: nil)
 
   /// Told of every change to a message, before the message is sent.
   var redirectionAction: (@Sendable () -> Void)?
@@ -55,6 +57,12 @@ struct IOAPICRegisters {
   init(id: UInt8) {
     self.id = id & 0x0F
     arbitrationID = id & 0x0F
+  }
+
+  /// The message that a level pin's interrupt in service was sent with, where its entry says another by now.
+  func formerMessage(of pin: Int) -> InterruptMessage? {
+    guard remoteIRR & Self.bit(pin) != 0, sent[pin] != entries[pin].message else { return nil }
+    return sent[pin]
   }
 
   private static func bit(_ pin: Int) -> UInt32 { 1 << UInt32(truncatingIfNeeded: pin) }
@@ -161,6 +169,7 @@ struct IOAPICRegisters {
     // Set when a processor accepts the message (82093AA, 3.2.4, bit 14). That is so until
     // `settle` hears otherwise: the guest may end the interrupt before the sender is back.
     remoteIRR |= levelTriggered & bit
+    sent[pin] = message
     serials[pin] &+= 1
     counters[pin].delivered &+= 1
     return Sending(pin: pin, message: message, serial: serials[pin], hasMore: due & ~bit != 0)

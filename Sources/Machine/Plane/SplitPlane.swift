@@ -10,7 +10,7 @@ import Synchronization
 /// Local APICs in the kernel; I/O APIC, 8259s and timer chip here.
 ///
 /// The I/O APIC's interrupts go to the kernel as messages. The kernel reports the ends of those for which it has a route
-/// with level trigger at a GSI below 24, hence one route for each entry of the redirection table.
+/// with level trigger at a reserved GSI, hence one route for each entry of the redirection table.
 final class SplitPlane: MachinePlane {
   let router: InterruptRouter
   let ioAPIC: IOAPIC
@@ -23,8 +23,8 @@ final class SplitPlane: MachinePlane {
   /// Enables split controllers in `vm`, which has no vCPU yet.
   init(_ vm: VM, clock: any DeviceClock) throws {
     self.vm = vm
-    try vm.enableSplitIRQChip(pins: KernelRoutes.pinCount)
-    let routes = try KernelRoutes(vm, pins: [])
+    try vm.enableSplitIRQChip(pins: Self.reservedCount)
+    let routes = try KernelRoutes(vm, pins: [], firstMessage: Self.reservedCount)
     self.routes = routes
     let messages = KernelMessages(vm)
     router = InterruptRouter(messages: messages)
@@ -51,10 +51,16 @@ final class SplitPlane: MachinePlane {
 
   deinit { disconnect() }
 
+  /// GSIs whose ends the kernel reports.
+  ///
+  /// Each pin has a route, and one more for an interrupt in service whose entry the guest has changed
+  /// meanwhile: without that, some kernels no longer report its end.
+  private static var reservedCount: UInt32 { 2 * KernelRoutes.pinCount }
+
   private static func pins(of ioAPIC: IOAPIC) -> [KVMRoute] {
-    ioAPIC.messages.enumerated().compactMap { pin, message in
+    (ioAPIC.messages + ioAPIC.formerMessages).enumerated().compactMap { gsi, message in
       guard let message else { return nil }
-      return .msi(gsi: UInt32(pin), address: message.address, data: message.data)
+      return .msi(gsi: UInt32(gsi), address: message.address, data: message.data)
     }
   }
 

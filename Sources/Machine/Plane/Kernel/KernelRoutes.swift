@@ -11,7 +11,7 @@ final class KernelRoutes: Sendable {
     /// The route of each message by GSI; `nil` for one that is unplugged or free.
     var messages: [UInt32: InterruptMessage] = [:]
     var free: [UInt32] = []
-    var next = KernelRoutes.pinCount
+    var next: UInt32
   }
 
   /// The pins of the I/O APIC (82093AA, 1.0), and with them the GSIs that are no messages.
@@ -22,11 +22,24 @@ final class KernelRoutes: Sendable {
   let vm: VM
   private let limit: UInt32
   // Held over the call that replaces the kernel's table: an older table must not overtake a newer.
-  private let state = PlaneLock(State())
+  private let state: PlaneLock<State>
+  private let firstMessage: UInt32
 
   /// Takes over the routing of `vm`, whose interrupt controllers exist already.
-  init(_ vm: VM, pins: [KVMRoute]) throws(KVMError) {
+  ///
+  /// - Parameters:
+  ///   - vm: The machine.
+  ///   - pins: The routes of its pins.
+  ///   - firstMessage: The first GSI that is no pin's.
+  /// - Throws: ``KVMError``.
+  init(
+    _ vm: VM,
+    pins: [KVMRoute],
+    firstMessage: UInt32 = KernelRoutes.pinCount
+  ) throws(KVMError) {
     self.vm = vm
+    self.firstMessage = firstMessage
+    state = PlaneLock(State(next: firstMessage))
     // The capability's number is that of the routes; some pins have two.
     let extra = Self.pinRouteLimit - Int(Self.pinCount)
     limit = UInt32(clamping: try vm.check(.irqRouting) - extra)
@@ -57,7 +70,7 @@ final class KernelRoutes: Sendable {
     if let gsi { return gsi }
     throw .tooManyDevices(
       kind: "message-signalled interrupt",
-      limit: max(0, Int(limit) - Int(Self.pinCount))
+      limit: max(0, Int(limit) - Int(firstMessage))
     )
   }
 
