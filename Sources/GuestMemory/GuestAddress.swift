@@ -1,5 +1,5 @@
 /// A guest-physical address, in bytes.
-public struct GuestAddress: RawRepresentable, Hashable, Comparable, Sendable,
+public struct GuestAddress: RawRepresentable, Hashable, Comparable, BitwiseCopyable, Sendable,
   CustomStringConvertible
 {
   /// The address.

@@ -73,6 +73,12 @@ struct Run: ParsableCommand {
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Offer packed virtqueues; without them guests use split ones."
+  )
+  var packedRings = true
+
   @Option(
     help: ArgumentHelp("The first serial port: stdio, none, file:F or unix:F.", valueName: "where")
   )
@@ -186,6 +192,7 @@ struct Run: ParsableCommand {
     configuration.usesHugePages = hugepages
     configuration.disks = disks.map(\.disk)
     configuration.transport = transport
+    configuration.offersPackedRings = packedRings
     configuration.serial = serial.stream
     configuration.console = console.stream
     configuration.hasEntropy = entropy

@@ -72,7 +72,8 @@ import TestSupport
     #expect(ended.errors == "")
     let wanted = [
       "--initrd", "--append", "--boot", "--cpus", "--memory", "--hugepages", "--disk",
-      "--transport", "--serial", "--console", "--entropy", "--on-reset", "--accel", "--irqchip",
+      "--transport", "--packed-rings", "--serial", "--console", "--entropy", "--on-reset",
+      "--accel", "--irqchip",
       "--dump-interrupts", "SIGUSR1", "--debug-exit", "--test-device", "--dry-run", "--log-level",
       "Ctrl-A x", "Ctrl-A h", "EXAMPLES",
       "apus run vmlinuz", "EXIT CODES", "SIGTERM",

@@ -27,11 +27,18 @@ public struct MockDescriptor: Sendable {
   }
 
   /// Writes the descriptor at entry `index` of the table at `table`.
-  public func store(_ index: UInt16, of table: GuestAddress, in memory: GuestMemory) throws {
+  ///
+  /// In a packed ring's tables a buffer ID, which nobody looks at, comes before the flags (2.8.13).
+  public func store(
+    _ index: UInt16,
+    of table: GuestAddress,
+    in memory: GuestMemory,
+    isPacked: Bool = false
+  ) throws {
     let place = table &+ 16 * UInt64(index)
     try memory.store64(address, at: place)
     try memory.store32(count, at: place &+ 8)
-    try memory.store16(flags, at: place &+ 12)
-    try memory.store16(successor, at: place &+ 14)
+    try memory.store16(isPacked ? successor : flags, at: place &+ 12)
+    try memory.store16(isPacked ? flags : successor, at: place &+ 14)
   }
 }

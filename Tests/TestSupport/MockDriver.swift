@@ -66,7 +66,8 @@ public final class MockDriver {
       in: memory,
       at: base,
       size: size,
-      eventIndex: features.contains(.eventIndex)
+      eventIndex: features.contains(.eventIndex),
+      isPacked: features.contains(.packedRing)
     )
     guard transport.enableQueue(index, queue) else { throw Failure.queueRefused(index) }
     return queue

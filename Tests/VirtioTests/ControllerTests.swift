@@ -20,7 +20,7 @@ import Virtio
 
   @Test func theOfferedFeaturesShowInWindowsOf32Bits() throws {
     let rig = try DeviceRig(EchoDevice())
-    #expect(rig.transport.deviceFeatures == 1 << 32 | 1 << 29 | 1 << 28 | 0b11000)
+    #expect(rig.transport.deviceFeatures == 1 << 34 | 1 << 32 | 1 << 29 | 1 << 28 | 0b11000)
     rig.controller.deviceFeatureSelect = 2
     #expect(rig.controller.deviceFeatures == 0)
     rig.controller.driverFeatureSelect = 0xFFFF_FFFF
@@ -131,10 +131,10 @@ import Virtio
       (128, 0x1000, 0x2000, 0x3000, "queue size 128 is above the offered 64"),
       (48, 0x1000, 0x2000, 0x3000, "queue size 48 is not a power of 2 up to 32768"),
       (0, 0x1000, 0x2000, 0x3000, "queue size 0 is not a power of 2 up to 32768"),
-      (64, 0x1001, 0x2000, 0x3000, "descriptor table at 0x1001 is not aligned to 16 bytes"),
-      (64, 0x1000, 0x2001, 0x3000, "available ring at 0x2001 is not aligned to 2 bytes"),
-      (64, 0x1000, 0x2000, 0x3002, "used ring at 0x3002 is not aligned to 4 bytes"),
-      (64, 0x1000, 0x2000, 0x3FFF00, "used ring of 518 bytes at 0x3fff00 is not in RAM"),
+      (64, 0x1001, 0x2000, 0x3000, "descriptor area at 0x1001 is not aligned to 16 bytes"),
+      (64, 0x1000, 0x2001, 0x3000, "driver area at 0x2001 is not aligned to 2 bytes"),
+      (64, 0x1000, 0x2000, 0x3002, "device area at 0x3002 is not aligned to 4 bytes"),
+      (64, 0x1000, 0x2000, 0x3FFF00, "device area of 518 bytes at 0x3fff00 is not in RAM"),
     ] as [(UInt16, UInt64, UInt64, UInt64, String)]
   )
   func aBadQueueNeedsAReset(
@@ -145,7 +145,7 @@ import Virtio
     line: String
   ) throws {
     let rig = try DeviceRig(EchoDevice())
-    try rig.driver.negotiate()
+    try rig.driver.negotiate(without: .packedRing)
     rig.controller.queueSize = size
     rig.controller.setQueueAddress(.descriptors, to: descriptors)
     rig.controller.setQueueAddress(.available, to: available)
@@ -158,6 +158,53 @@ import Virtio
     #expect(rig.interrupts.changes == 0)
     rig.driver.start()
     #expect(rig.interrupts.changes == 1)
+  }
+
+  @Test func aPackedQueueMayHaveAnySize() throws {
+    let rig = try DeviceRig(EchoDevice())
+    try rig.driver.negotiate()
+    let queue = try rig.driver.makeQueue(0, size: 13)
+    #expect(queue.isPacked)
+    rig.driver.start()
+    for _ in 0..<40 {
+      #expect(
+        try rig.driver.request(0, queue, [.readable(0x100000, 4), .writable(0x200000, 8)]) == 4
+      )
+    }
+    #expect(rig.log.lines == [])
+  }
+
+  @Test func theKindOfRingIsFixedBeforeItsQueuesAre() throws {
+    let rig = try DeviceRig(EchoDevice())
+    rig.transport.status = 3
+    rig.transport.acceptFeatures(VirtioFeatures.version1.rawValue)
+    rig.controller.queueSize = 64
+    rig.controller.setQueueAddress(.descriptors, to: 0x1000)
+    rig.controller.setQueueAddress(.available, to: 0x2002)
+    rig.controller.setQueueAddress(.used, to: 0x3000)
+    rig.controller.enableQueue()
+    #expect(rig.controller.isQueueEnabled)
+    rig.transport.acceptFeatures(([.version1, .packedRing] as VirtioFeatures).rawValue)
+    rig.transport.status = 11
+    rig.transport.status = 15
+    #expect(rig.transport.status == 15 | 64)
+    #expect(
+      rig.log.lines == [
+        "warning: echo: needs a reset: queue 0: driver area at 0x2002 is not aligned to 4 bytes"
+      ]
+    )
+  }
+
+  @Test func aDeviceMayOfferSplitRingsOnly() throws {
+    let memory = try GuestMemory(count: 1 << 20)
+    let controller = try VirtioDeviceController(
+      EchoDevice(),
+      memory: memory,
+      interrupts: RecordingInterrupts(),
+      features: VirtioFeatures.common.subtracting(.packedRing),
+      logger: LogLines().makeLogger()
+    )
+    #expect(DirectTransport(controller).deviceFeatures & 1 << 34 == 0)
   }
 
   @Test func anEnabledQueueStaysInItsPlace() throws {

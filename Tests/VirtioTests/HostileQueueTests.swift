@@ -7,31 +7,40 @@ import Virtio
 struct HostileCase: Sendable, CustomTestStringConvertible {
   let testDescription: String
   let expected: VirtqueueError
+  let ring: RingKind
   let prepare: @Sendable (MockQueue) throws -> Void
 
   init(
     _ name: String,
     _ expected: VirtqueueError,
+    ring: RingKind = .split,
     _ prepare: @escaping @Sendable (MockQueue) throws -> Void
   ) {
-    testDescription = name
+    testDescription = "\(ring), \(name)"
     self.expected = expected
+    self.ring = ring
     self.prepare = prepare
   }
 
-  private static let table = GuestAddress(0x8000)
+  static let table = GuestAddress(0x8000)
 
   /// A chain of one indirect descriptor, for a table of `count` bytes with `inside` as its entries.
-  private static func indirect(
+  static func indirect(
     _ name: String,
     _ expected: VirtqueueError,
+    ring: RingKind = .split,
     count: UInt32,
     flags: UInt16 = MockDescriptor.indirect,
     _ inside: [MockDescriptor] = []
   ) -> Self {
-    Self(name, expected) { queue in
+    Self(name, expected, ring: ring) { queue in
       for (index, descriptor) in inside.enumerated() {
-        try descriptor.store(UInt16(index), of: table, in: queue.memory)
+        try descriptor.store(
+          UInt16(index),
+          of: table,
+          in: queue.memory,
+          isPacked: queue.isPacked
+        )
       }
       try queue.store(MockDescriptor(table.rawValue, count, flags), at: 0)
       try queue.offer(0)
@@ -39,12 +48,13 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
   }
 
   /// A chain of the queue's first descriptors, beginning with 0.
-  private static func direct(
+  static func direct(
     _ name: String,
     _ expected: VirtqueueError,
+    ring: RingKind = .split,
     _ descriptors: [MockDescriptor]
   ) -> Self {
-    Self(name, expected) { queue in
+    Self(name, expected, ring: ring) { queue in
       for (index, descriptor) in descriptors.enumerated() {
         try queue.store(descriptor, at: UInt16(index))
       }
@@ -53,7 +63,9 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
   }
 
   // For a queue of 8 entries in a QueueRig.
-  static let all: [Self] = [
+  static let all = split + packed
+
+  static let split: [Self] = [
     Self("index jump", .indexJump(from: 0, to: 9, size: 8)) { try $0.setAvailableIndex(9) },
     Self("index back", .indexJump(from: 0, to: 65535, size: 8)) { try $0.setAvailableIndex(65535) },
     Self("head", .noSuchDescriptor(index: 8, count: 8)) { try $0.offer(8) },
@@ -169,7 +181,7 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
 @Suite struct HostileQueueTests {
   @Test(arguments: HostileCase.all)
   func whatADriverMustNotDoIsAnError(hostile: HostileCase) throws {
-    let rig = try QueueRig()
+    let rig = try QueueRig(hostile.ring)
     try hostile.prepare(rig.driver)
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
@@ -179,8 +191,9 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
     #expect(throws: hostile.expected) { _ = try queue.pop(into: &chain) }
   }
 
-  @Test func anIndirectTableNeedsTheFeature() throws {
-    let rig = try QueueRig(features: .version1)
+  @Test(arguments: RingKind.allCases)
+  func anIndirectTableNeedsTheFeature(ring: RingKind) throws {
+    let rig = try QueueRig(ring, features: .version1)
     try rig.driver.add([.readable(0x9000, 4)], table: GuestAddress(0x8000))
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
@@ -189,10 +202,16 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
     }
   }
 
-  @Test func aChainOfMoreThanFourGiBIsAnError() throws {
+  @Test(arguments: RingKind.allCases)
+  func aChainOfMoreThanFourGiBIsAnError(ring: RingKind) throws {
     let memory = try GuestMemory(count: 2 << 30)
-    let driver = try MockQueue(in: memory, at: GuestAddress(0x1000), size: 8)
-    var queue = try Virtqueue(try QueueRig().configuration, in: memory)
+    let driver = try MockQueue(
+      in: memory,
+      at: GuestAddress(0x1000),
+      size: 8,
+      isPacked: ring.isPacked
+    )
+    var queue = try Virtqueue(try QueueRig(ring).configuration, in: memory)
     var chain = DescriptorChain(in: memory)
     try driver.add([
       .readable(0x10000, 1 << 30), .readable(0x10000, 1 << 30), .writable(0x10000, 1 << 30),
@@ -209,6 +228,72 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
     var configuration = rig.configuration
     configuration.size = size
     #expect(throws: VirtqueueError.badSize(size)) { try configuration.check(in: rig.memory) }
+  }
+
+  @Test(arguments: [0, 32769, 65535] as [UInt16])
+  func aPackedSizeOutOfRangeIsAnError(size: UInt16) throws {
+    let rig = try QueueRig(.packed)
+    var configuration = rig.configuration
+    configuration.size = size
+    #expect(throws: VirtqueueError.badPackedSize(size)) { try configuration.check(in: rig.memory) }
+  }
+
+  @Test func aMisalignedPackedPartIsAnError() throws {
+    let rig = try QueueRig(.packed)
+    var configuration = rig.configuration
+    configuration.availableRing = GuestAddress(0x3002)
+    #expect(throws: VirtqueueError.unaligned(.available, GuestAddress(0x3002), alignment: 4)) {
+      try configuration.check(in: rig.memory)
+    }
+    configuration = rig.configuration
+    configuration.usedRing = GuestAddress(QueueRig.hole)
+    #expect(throws: VirtqueueError.outsideMemory(.used, GuestAddress(QueueRig.hole), count: 4)) {
+      try configuration.check(in: rig.memory)
+    }
+  }
+
+  // (ring, available, used)
+  @Test(
+    arguments: [
+      (.split, 9, 0), (.split, 0, 1), (.packed, 0x8008, 0x8000), (.packed, 0x8000, 8),
+      (.packed, 0x8001, 0x8002), (.packed, 3, 0x8002), (.packed, 0xFFFF, 0xFFFF),
+    ] as [(RingKind, UInt16, UInt16)]
+  )
+  func aStateThatNoQueueCanBeInIsAnError(ring: RingKind, available: UInt16, used: UInt16) throws {
+    let rig = try QueueRig(ring)
+    var configuration = rig.configuration
+    configuration.state = VirtqueueState(available: available, used: used)
+    #expect(throws: VirtqueueError.badState(available: available, used: used, size: 8)) {
+      try configuration.check(in: rig.memory)
+    }
+  }
+
+  @Test func moreChainsThanEntriesAreAnErrorWhileNoneIsUsed() throws {
+    let rig = try QueueRig()
+    var queue = try rig.makeQueue()
+    var chain = rig.makeChain()
+    try rig.driver.store(MockDescriptor(0x9000, 16), at: 0)
+    for _ in 0..<8 {
+      try rig.driver.offer(0)
+      #expect(try queue.pop(into: &chain))
+    }
+    try rig.driver.offer(0)
+    #expect(throws: VirtqueueError.tooManyChains(size: 8)) { _ = try queue.pop(into: &chain) }
+  }
+
+  @Test func descriptorsOfAChainThatIsOutAreNotTakenAgain() throws {
+    let rig = try QueueRig(.packed)
+    var queue = try rig.makeQueue()
+    var chain = rig.makeChain()
+    try rig.driver.add([MockBuffer](repeating: .writable(0x9000, 4), count: 6))
+    #expect(try queue.pop(into: &chain))
+    // The next two, and then the first of the chain that is out.
+    try rig.driver.store(MockDescriptor(0x9000, 16, MockDescriptor.next), at: 6)
+    try rig.driver.store(MockDescriptor(0x9000, 16, MockDescriptor.next), at: 7)
+    try rig.driver.offer(6)
+    #expect(throws: VirtqueueError.descriptorsInUse(head: 6, count: 6, size: 8)) {
+      _ = try queue.pop(into: &chain)
+    }
   }
 
   @Test func aMisalignedPartIsAnError() throws {
@@ -240,12 +325,14 @@ struct HostileCase: Sendable, CustomTestStringConvertible {
     ) { try configuration.check(in: rig.memory) }
   }
 
-  @Test func aRingMayCrossFromOneRegionIntoTheNext() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func aRingMayCrossFromOneRegionIntoTheNext(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     let driver = try MockQueue(
       in: rig.memory,
       at: GuestAddress(QueueRig.boundary - 64),
-      size: 8
+      size: 8,
+      isPacked: ring.isPacked
     )
     var configuration = rig.configuration
     configuration.descriptorTable = driver.descriptorTable

@@ -96,6 +96,32 @@ import Virtio
     #expect(doorbells.ring(address: 0xD000_0050, width: 4, value: 2) == false)
   }
 
+  @Test func dataBesideTheQueueNumberComesWithoutDoorbellsOnly() throws {
+    #expect(registers.deviceFeatures & VirtioFeatures.notificationData.rawValue == 0)
+    let memory = try GuestMemory(count: 4 << 20)
+    let registers = MMIODriverTransport(
+      try MMIOTransport(
+        EchoDevice(queueSizes: [64, 16]),
+        at: GuestAddress(0xD000_0000),
+        memory: memory,
+        line: line,
+        doorbells: nil,
+        logger: LogLines().makeLogger()
+      )
+    )
+    let driver = MockDriver(registers, in: memory)
+    try driver.negotiate()
+    #expect(driver.features.contains(.notificationData))
+    let queue = try driver.makeQueue(1)
+    driver.start()
+    for _ in 0..<20 {
+      try queue.add([.readable(0x100000, 4), .writable(0x200000, 8)])
+      registers.write(0xFFFF_0001, 0x50)
+      #expect(try driver.waitForUsed(queue).written == 4)
+    }
+    registers.status = 0
+  }
+
   @Test func shuttingDownTakesTheDoorbellsAway() throws {
     try driver.negotiate()
     driver.start()

@@ -6,7 +6,11 @@ import Testing
 import Virtio
 
 @Suite(.timeLimit(.minutes(2))) struct QueueWorkerTests {
-  @Test(arguments: [[], .eventIndex, .indirectDescriptors] as [VirtioFeatures])
+  @Test(
+    arguments: [
+      [], .eventIndex, .packedRing, [.packedRing, .eventIndex], .indirectDescriptors,
+    ] as [VirtioFeatures]
+  )
   func everyKickIsHeard(without: VirtioFeatures) throws {
     let rig = try DeviceRig(EchoDevice())
     try rig.driver.negotiate(without: without)
@@ -67,7 +71,7 @@ import Virtio
   @Test(arguments: HostileCase.all)
   func aHostileDriverNeedsAReset(hostile: HostileCase) throws {
     let rig = try DeviceRig(EchoDevice(queueSizes: [8]), memoryCount: QueueRig.hole)
-    try rig.driver.negotiate()
+    try rig.driver.negotiate(without: hostile.ring.isPacked ? [] : .packedRing)
     let queue = try rig.driver.makeQueue(0)
     rig.driver.start()
     try hostile.prepare(queue)
@@ -84,7 +88,7 @@ import Virtio
 
   @Test func aDriverThatRingsForEverCannotHoldUpAReset() throws {
     let rig = try DeviceRig(EchoDevice(queueSizes: [64, 64]))
-    try rig.driver.negotiate(without: .eventIndex)
+    try rig.driver.negotiate(without: [.eventIndex, .packedRing])
     let queue = try rig.driver.makeQueue(0)
     _ = try rig.driver.makeQueue(1)
     try queue.store(MockDescriptor(0x100000, 4), at: 0)
@@ -104,13 +108,20 @@ import Virtio
     #expect(rig.transport.status == 0)
   }
 
-  @Test func resetsDuringTrafficAreClean() throws {
+  @Test(arguments: RingKind.allCases)
+  func resetsDuringTrafficAreClean(ring: RingKind) throws {
     let rig = try DeviceRig(EchoDevice())
     for round in 0..<100 {
-      try rig.driver.negotiate()
+      try rig.driver.negotiate(without: ring.isPacked ? [] : .packedRing)
       let base = GuestAddress(0x300000)
       try rig.memory.zero(base, count: MockQueue.byteCount(64))
-      let queue = try MockQueue(in: rig.memory, at: base, size: 64, eventIndex: true)
+      let queue = try MockQueue(
+        in: rig.memory,
+        at: base,
+        size: 64,
+        eventIndex: true,
+        isPacked: ring.isPacked
+      )
       #expect(rig.transport.enableQueue(0, queue))
       rig.driver.start()
       for _ in 0..<20 {
@@ -150,9 +161,15 @@ import Virtio
     #expect(rig.transport.status == 0)
   }
 
-  @Test func aStoppedWorkerLeavesNoRequestBehindAndDoesNoneTwice() throws {
+  @Test(arguments: RingKind.allCases)
+  func aStoppedWorkerLeavesNoRequestBehindAndDoesNoneTwice(ring: RingKind) throws {
     let memory = try GuestMemory(count: 4 << 20)
-    let driver = try MockQueue(in: memory, at: GuestAddress(0x1000), size: 64)
+    let driver = try MockQueue(
+      in: memory,
+      at: GuestAddress(0x1000),
+      size: 64,
+      isPacked: ring.isPacked
+    )
     let signals = VirtioSignals(
       "echo",
       interrupts: RecordingInterrupts(),
@@ -164,7 +181,7 @@ import Virtio
       descriptorTable: driver.descriptorTable,
       availableRing: driver.availableRing,
       usedRing: driver.usedRing,
-      features: [.version1],
+      features: ring.isPacked ? [.version1, .packedRing] : .version1,
       kick: try EventFD()
     )
     var heads: [UInt32] = []

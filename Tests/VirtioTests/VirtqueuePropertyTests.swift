@@ -24,18 +24,21 @@ private struct Offer {
 }
 
 @Suite struct VirtqueuePropertyTests {
-  @Test(arguments: 0..<32)
-  func everyByteArrivesOnceWhateverTheLayout(seed: Int) throws {
+  @Test(arguments: 0..<32, RingKind.allCases)
+  func everyByteArrivesOnceWhateverTheLayout(seed: Int, ring: RingKind) throws {
     var random = Generator(state: UInt64(seed))
-    let size = UInt16(1) << UInt16.random(in: 2...6, using: &random)
-    let features: VirtioFeatures =
-      Bool.random(using: &random)
-      ? [.version1, .indirectDescriptors, .eventIndex] : [.version1, .indirectDescriptors]
-    let rig = try QueueRig(
-      size: size,
-      features: features,
-      startingAt: UInt16.random(in: 0...65535, using: &random)
-    )
+    let size =
+      ring.isPacked
+      ? UInt16.random(in: 4...64, using: &random)
+      : UInt16(1) << UInt16.random(in: 2...6, using: &random)
+    var features: VirtioFeatures = [.version1, .indirectDescriptors]
+    if Bool.random(using: &random) { features.insert(.eventIndex) }
+    if Bool.random(using: &random) { features.insert(.inOrder) }
+    let start =
+      ring.isPacked
+      ? UInt16.random(in: 0..<size, using: &random) | (Bool.random(using: &random) ? 0x8000 : 0)
+      : UInt16.random(in: 0...65535, using: &random)
+    let rig = try QueueRig(ring, size: size, features: features, startingAt: start)
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
     var offers: [Offer] = []
@@ -72,9 +75,9 @@ private struct Offer {
         offered += 1
       }
       // The device takes some, and answers them out of order.
-      var taken: [(UInt16, UInt32)] = []
+      var taken: [(ChainTicket, UInt32)] = []
       while Bool.random(using: &random), try queue.pop(into: &chain) {
-        let offer = try #require(offers.first { $0.head == chain.head })
+        let offer = try #require(offers.first { $0.head == chain.ticket.id })
         var received: [UInt8] = []
         while chain.readableCount > 0 {
           received += chain.readBytes(Int.random(in: 1...40, using: &random))
@@ -89,11 +92,11 @@ private struct Offer {
           #expect(chain.write(Array(part)) == part.count)
           rest = rest.dropFirst(part.count)
         }
-        replies[chain.head] = reply
-        taken.append((chain.head, UInt32(room)))
+        replies[chain.ticket.id] = reply
+        taken.append((chain.ticket, UInt32(room)))
       }
-      for (head, count) in taken.shuffled(using: &random) {
-        queue.complete(head: head, written: count)
+      for (ticket, count) in taken.shuffled(using: &random) {
+        queue.complete(ticket, written: count)
       }
       queue.publish()
       // The driver looks at what came back.

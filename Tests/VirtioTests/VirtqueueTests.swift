@@ -4,15 +4,17 @@ import Testing
 import Virtio
 
 @Suite struct VirtqueueTests {
-  @Test func anEmptyQueueHasNoChain() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func anEmptyQueueHasNoChain(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
     #expect(try queue.pop(into: &chain) == false)
   }
 
-  @Test func aChainIsReadAcrossItsBuffers() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func aChainIsReadAcrossItsBuffers(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     try rig.memory.write([1, 2, 3], at: GuestAddress(0x8000))
     try rig.memory.write([4, 5], at: GuestAddress(0x9001))
     try rig.driver.add([.readable(0x8000, 3), .readable(0x9001, 2), .writable(0xA000, 7)])
@@ -26,8 +28,9 @@ import Virtio
     #expect(chain.readBytes(4) == [5])
   }
 
-  @Test func aChainIsWrittenAcrossItsBuffers() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func aChainIsWrittenAcrossItsBuffers(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     try rig.driver.add([.writable(0x8000, 2), .writable(0x9001, 0), .writable(0x9001, 3)])
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
@@ -38,8 +41,9 @@ import Virtio
     #expect(try rig.memory.read(at: GuestAddress(0x9001), count: 4) == [8, 9, 10, 0])
   }
 
-  @Test func theLastByteIsReachedOverEmptyBuffers() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func theLastByteIsReachedOverEmptyBuffers(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     try rig.driver.add([.writable(0x8000, 2), .writable(0, 0), .writable(0x9001, 1)])
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
@@ -50,8 +54,9 @@ import Virtio
     #expect(try rig.memory.load8(at: GuestAddress(0x9001)) == 0xAB)
   }
 
-  @Test func wordsAreLittleEndianWhereverTheyAreCut() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func wordsAreLittleEndianWhereverTheyAreCut(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     try rig.memory.write([0x11, 0x22, 0x33, 0x44, 0x55, 0x66], at: GuestAddress(0x8001))
     try rig.driver.add([.readable(0x8001, 1), .readable(0x8002, 2), .readable(0x8004, 3)])
     var queue = try rig.makeQueue()
@@ -62,9 +67,12 @@ import Virtio
     #expect(chain.readWord(UInt16.self) == 0x6655)
   }
 
-  @Test(arguments: [0x8000, 0x8003, QueueRig.boundary - 24, QueueRig.boundary - 7])
-  func anIndirectTableMayLieAnywhere(table: UInt64) throws {
-    let rig = try QueueRig()
+  @Test(
+    arguments: [0x8000, 0x8003, QueueRig.boundary - 24, QueueRig.boundary - 7],
+    RingKind.allCases
+  )
+  func anIndirectTableMayLieAnywhere(table: UInt64, ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     try rig.memory.write(Array(1...6), at: GuestAddress(0xA000))
     try rig.driver.add(
       [.readable(0xA000, 2), .readable(0xA002, 4), .writable(0xB000, 16)],
@@ -92,9 +100,15 @@ import Virtio
     #expect(chain.writableCount == 16)
   }
 
-  @Test func theWriteFlagOfAnIndirectTableIsIgnored() throws {
-    let rig = try QueueRig()
-    try MockDescriptor(0xA000, 4).store(0, of: GuestAddress(0x8000), in: rig.memory)
+  @Test(arguments: RingKind.allCases)
+  func theWriteFlagOfAnIndirectTableIsIgnored(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
+    try MockDescriptor(0xA000, 4).store(
+      0,
+      of: GuestAddress(0x8000),
+      in: rig.memory,
+      isPacked: ring.isPacked
+    )
     try rig.driver.store(
       MockDescriptor(0x8000, 16, MockDescriptor.indirect | MockDescriptor.write),
       at: 0
@@ -106,8 +120,9 @@ import Virtio
     #expect(chain.readableCount == 4)
   }
 
-  @Test func aBufferMayCrossFromOneRegionIntoTheNext() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func aBufferMayCrossFromOneRegionIntoTheNext(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     let address = QueueRig.boundary - 3
     try rig.driver.add([.readable(address, 6), .writable(address, 6)])
     try rig.memory.write(Array(1...6), at: GuestAddress(address))
@@ -120,8 +135,9 @@ import Virtio
     #expect(vector.count == 6)
   }
 
-  @Test func usedChainsShowOnlyWhenPublished() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func usedChainsShowOnlyWhenPublished(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     let heads = try (0..<3).map { try rig.driver.add([.writable(0x8000 + 64 * $0, 64)]) }
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
@@ -155,10 +171,16 @@ import Virtio
     #expect(queue.state == VirtqueueState(available: 1464, used: 1464))
   }
 
-  @Test func theLargestQueueIsServedToItsLastEntry() throws {
+  @Test(arguments: RingKind.allCases)
+  func theLargestQueueIsServedToItsLastEntry(ring: RingKind) throws {
     let memory = try GuestMemory(count: 4 << 20)
-    let driver = try MockQueue(in: memory, at: GuestAddress(0), size: 32768)
-    let rig = try QueueRig()
+    let driver = try MockQueue(
+      in: memory,
+      at: GuestAddress(0),
+      size: 32768,
+      isPacked: ring.isPacked
+    )
+    let rig = try QueueRig(ring)
     var configuration = rig.configuration
     configuration.size = 32768
     configuration.descriptorTable = driver.descriptorTable
@@ -171,21 +193,23 @@ import Virtio
     #expect(chain.writableCount == 16 * 32768)
   }
 
-  @Test func aPutBackChainComesAgain() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func aPutBackChainComesAgain(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     let head = try rig.driver.add([.writable(0x8000, 64)])
     var queue = try rig.makeQueue()
     var chain = rig.makeChain()
     #expect(try queue.pop(into: &chain))
     queue.putBack()
-    #expect(queue.state == VirtqueueState())
+    #expect(queue.state == .start(isPacked: ring.isPacked))
     #expect(try queue.pop(into: &chain))
-    #expect(chain.head == head)
+    #expect(chain.ticket.id == head)
     #expect(try queue.pop(into: &chain) == false)
   }
 
-  @Test func anotherQueueGoesOnFromTheSavedState() throws {
-    let rig = try QueueRig()
+  @Test(arguments: RingKind.allCases)
+  func anotherQueueGoesOnFromTheSavedState(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
     let heads = try (0..<4).map { try rig.driver.add([.writable(0x8000 + 64 * $0, 64)]) }
     var first = try rig.makeQueue()
     var chain = rig.makeChain()
@@ -206,11 +230,17 @@ import Virtio
     #expect(used.map(\.head) == heads.map(UInt32.init))
   }
 
-  @Test func aChainOfExactlyFourGiBIsAccepted() throws {
+  @Test(arguments: RingKind.allCases)
+  func aChainOfExactlyFourGiBIsAccepted(ring: RingKind) throws {
     // The same megabytes again and again: nothing says that buffers are distinct.
     let memory = try GuestMemory(count: 2 << 30)
-    let driver = try MockQueue(in: memory, at: GuestAddress(0x1000), size: 8)
-    let rig = try QueueRig()
+    let driver = try MockQueue(
+      in: memory,
+      at: GuestAddress(0x1000),
+      size: 8,
+      isPacked: ring.isPacked
+    )
+    let rig = try QueueRig(ring)
     var queue = try Virtqueue(rig.configuration, in: memory)
     var chain = DescriptorChain(in: memory)
     try driver.add([MockBuffer](repeating: .writable(0x10000, 1 << 30), count: 4))

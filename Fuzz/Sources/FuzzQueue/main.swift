@@ -1,4 +1,5 @@
-// Fuzzes the device's side of a split queue: whatever the driver does, the queue says so or serves.
+// Fuzzes the device's side of a queue, split or packed: whatever the driver does, the queue says so
+// or serves.
 import CFuzzer
 import FuzzSupport
 import GuestMemory
@@ -13,6 +14,7 @@ func run(_ bytes: UnsafeBufferPointer<UInt8>) throws {
   var chain = DescriptorChain(in: driver.memory)
   var vector = GuestIOVector(driver.memory)
   var buffer = [UInt8](repeating: 0x5A, count: 700)
+  var tickets: [(ChainTicket, UInt32)] = []
   while !script.isAtEnd {
     try driver.step(&script, size: configuration.size)
     guard script.byte() & 3 == 0 else { continue }
@@ -33,7 +35,14 @@ func run(_ bytes: UnsafeBufferPointer<UInt8>) throws {
       if chain.writableCount > 0 { chain.skipWritable(chain.writableCount - 1) }
       _ = chain.write(1)
       precondition(chain.writableCount == 0, "\(chain.writableCount) bytes left")
-      queue.complete(chain, written: UInt32(clamping: writable))
+      tickets.append((chain.ticket, UInt32(clamping: writable)))
+      precondition(tickets.count <= configuration.size, "\(tickets.count) chains are out")
+    }
+    // In any order, and not always all.
+    let order = script.byte()
+    while !tickets.isEmpty, order & 3 != 0 || tickets.count > 2 {
+      let (ticket, written) = tickets.remove(at: Int(order) % tickets.count)
+      queue.complete(ticket, written: written)
     }
     queue.publish()
     _ = queue.needsInterrupt()

@@ -13,6 +13,9 @@ public final class ScriptedDriver {
   private static let descriptorTable: UInt64 = 0
   private static let availableRing: UInt64 = 0x1000
   private static let usedRing: UInt64 = 0x2000
+  private var isPacked = false
+  // Where a driver of a packed ring stands, with its wrap counter in bit 15.
+  private var place: UInt16 = 0
 
   /// Makes the memory.
   public init() throws {
@@ -27,11 +30,20 @@ public final class ScriptedDriver {
     var features: VirtioFeatures = .version1
     if choice & 0x10 != 0 { features.insert(.eventIndex) }
     if choice & 0x20 == 0 { features.insert(.indirectDescriptors) }
-    let start = choice & 0x40 == 0 ? 0 : script.word16()
-    try memory.store16(start, at: GuestAddress(Self.availableRing + 2))
+    if choice & 0x80 != 0 { features.insert(.inOrder) }
+    isPacked = choice & 8 != 0
+    if isPacked { features.insert(.packedRing) }
+    let size = isPacked ? UInt16(choice & 7) + 1 : 1 << UInt16(choice & 7)
+    var start: UInt16 = isPacked ? 0x8000 : 0
+    if choice & 0x40 != 0 {
+      start = script.word16()
+      if isPacked { start = start & 0x8000 | start & 0x7FFF % size }
+    }
+    place = start
+    if !isPacked { try memory.store16(start, at: GuestAddress(Self.availableRing + 2)) }
     return VirtqueueConfiguration(
       index: 0,
-      size: 1 << UInt16(choice & 7),
+      size: size,
       descriptorTable: GuestAddress(Self.descriptorTable),
       availableRing: GuestAddress(Self.availableRing),
       usedRing: GuestAddress(Self.usedRing),
@@ -60,8 +72,18 @@ public final class ScriptedDriver {
     }
   }
 
-  /// Makes a descriptor available by the rules.
+  /// Makes a descriptor available by the rules: of a packed ring, those from the driver's place on.
   private func offer(_ head: UInt16, size: UInt16) throws {
+    guard !isPacked else {
+      for _ in 0...(head % 4) {
+        let flags = GuestAddress(Self.descriptorTable + 16 * UInt64(place & 0x7FFF) + 14)
+        let state: UInt16 = place & 0x8000 != 0 ? 1 << 7 : 1 << 15
+        try memory.store16(try memory.load16(at: flags) & 0x7F7F | state, at: flags)
+        place += 1
+        if place & 0x7FFF == size { place = place & 0x8000 ^ 0x8000 }
+      }
+      return
+    }
     let index = try memory.load16(at: GuestAddress(Self.availableRing + 2))
     let slot = UInt64(index & (size - 1))
     try memory.store16(head, at: GuestAddress(Self.availableRing + 4 + 2 * slot))
@@ -81,11 +103,13 @@ public final class ScriptedDriver {
     let count = shape & 4 == 0 ? UInt32(script.byte()) * 16 : script.word32()
     try memory.store64(address, at: place)
     try memory.store32(count, at: place &+ 8)
-    try memory.store16(UInt16(shape >> 3 & 7), at: place &+ 12)
-    try memory.store16(
-      shape & 0x40 == 0 ? UInt16(script.byte() % 16) : script.word16(),
-      at: place &+ 14
-    )
+    let other = shape & 0x40 == 0 ? UInt16(script.byte() % 16) : script.word16()
+    let flags = UInt16(shape >> 3 & 7)
+    // In a packed ring a buffer ID comes before the flags; bit 7 of the shape makes the descriptor
+    // available at once.
+    let state: UInt16 = shape & 0x80 == 0 ? 0 : self.place & 0x8000 != 0 ? 1 << 7 : 1 << 15
+    try memory.store16(isPacked ? other : flags, at: place &+ 12)
+    try memory.store16(isPacked ? flags | state : other, at: place &+ 14)
   }
 
   /// Writes what a block request begins with.

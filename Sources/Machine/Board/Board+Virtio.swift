@@ -40,6 +40,11 @@ extension Board {
     }
   }
 
+  /// What is offered beside the features of a device's type.
+  private var ringFeatures: VirtioFeatures {
+    configuration.offersPackedRings ? .common : VirtioFeatures.common.subtracting(.packedRing)
+  }
+
   private func attachToPCI(_ devices: [Attached]) throws {
     for device in devices {
       guard let slot = device.address, !(1...31).contains(slot) else { continue }
@@ -59,6 +64,7 @@ extension Board {
         line: try plane.makeLine(gsi),
         messages: plane,
         doorbells: plane,
+        features: ringFeatures,
         logger: Logger(label: device.device.name)
       )
       // PCI 3.0, 6.2.4: firmware leaves the line it chose here; drivers that know no ACPI use it.
@@ -94,6 +100,7 @@ extension Board {
         memory: memory,
         line: try plane.makeLine(gsi),
         doorbells: plane,
+        features: ringFeatures,
         logger: Logger(label: device.device.name)
       )
       try memoryBus.add(transport, device.device.name, at: address, MMIOTransport.windowCount)

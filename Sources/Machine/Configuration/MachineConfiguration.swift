@@ -38,7 +38,8 @@ public struct MachineConfiguration: Equatable, Sendable {
     public var path: String
     /// Whether the guest may only read it.
     public var isReadOnly: Bool
-    /// Where it sits: a PCI device number (1–31) or the address of its registers; `nil` is the next.
+    /// Where it sits: a PCI device number (1–31) or the address of its registers; `nil` is the
+    /// next.
     public var address: UInt64?
 
     /// Describes the disk in the file at `path`.
@@ -67,6 +68,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var disks: [Disk] = []
   /// What virtio devices are attached to.
   public var transport = Transport.pci
+  /// Whether virtio devices offer packed queues beside split ones; the driver chooses.
+  public var offersPackedRings = true
   /// The first serial port.
   public var serial = Stream.standard
   /// The virtio console; there is none for ``Stream/none``.

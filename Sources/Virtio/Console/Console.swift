@@ -4,8 +4,8 @@ import Synchronization
 /// A virtio console with one port (virtio 1.2, 5.3), between the guest and two descriptors.
 ///
 /// What the guest prints goes to the output, and it reads what comes from the input; a guest that
-/// prints faster than the output takes it is slowed down, and nothing is lost. The descriptors may be
-/// pipes, sockets, terminals or files; make them non-blocking where nobody else minds.
+/// prints faster than the output takes it is slowed down, and nothing is lost. The descriptors may
+/// be pipes, sockets, terminals or files; make them non-blocking where nobody else minds.
 public final class Console: VirtioDevice {
   /// The device's name in the log.
   public let name: String
@@ -47,8 +47,8 @@ public final class Console: VirtioDevice {
 
   /// A console.
   public var type: VirtioDeviceType { .console }
-  /// The size, if it is known.
-  public var features: VirtioFeatures { hasSize ? .consoleSize : [] }
+  /// The size, if it is known; one buffer is used after the other.
+  public var features: VirtioFeatures { hasSize ? [.consoleSize, .inOrder] : .inOrder }
   /// The queue to the guest, then the one from it (5.3.2).
   public var queueSizes: [UInt16] { [64, 64] }
   /// `struct virtio_console_config` (5.3.4).

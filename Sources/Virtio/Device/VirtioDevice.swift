@@ -1,15 +1,19 @@
 /// A virtio device: what its author writes, whatever transport carries it.
 ///
 /// A ``VirtioDeviceController`` owns the device and guards the order of calls: ``activate(_:)`` and
-/// ``reset()`` never overlap, and a second activation comes only after a reset. Both come on a vCPU's
-/// thread, as do the configuration accesses, those from several vCPUs at once and also before
-/// activation. The device works on threads of its own, usually a ``QueueWorker``.
+/// ``reset()`` never overlap, and a second activation comes only after a reset. Both come on a
+/// vCPU's thread, as do the configuration accesses, those from several vCPUs at once and also
+/// before activation. The device works on threads of its own, usually a ``QueueWorker``.
 public protocol VirtioDevice: AnyObject, Sendable {
   /// Which kind of device this is (virtio 1.2, 5).
   var type: VirtioDeviceType { get }
   /// The name of this one in log lines, such as `disk0`.
   var name: String { get }
-  /// The feature bits of this type that are offered; the controller adds those of rings and transport.
+  /// The feature bits of this type that are offered; the controller adds those of rings and
+  /// transport.
+  ///
+  /// Not added is `VIRTIO_F_IN_ORDER`: with it, what is done early waits for what came before it,
+  /// which is free only where a device does one thing after the other.
   var features: VirtioFeatures { get }
   /// The most entries that each queue may have; powers of 2 up to 32768.
   var queueSizes: [UInt16] { get }

@@ -16,8 +16,8 @@ public final class Entropy: VirtioDevice {
 
   /// An entropy device.
   public var type: VirtioDeviceType { .entropy }
-  /// None of its own (5.4.3).
-  public var features: VirtioFeatures { [] }
+  /// None of its type (5.4.3); one request is answered after the other.
+  public var features: VirtioFeatures { .inOrder }
   /// One queue.
   public var queueSizes: [UInt16] { [64] }
   /// There is no configuration (5.4.4).

@@ -28,6 +28,8 @@ public final class MMIOTransport: BusDevice {
   ///   - line: The device's interrupt line.
   ///   - doorbells: Where queue notifications are caught before they reach ``write(_:_:)``; without
   ///     it they are handled there.
+  ///   - features: What is offered beside the features of the device's type; without doorbells
+  ///     `VIRTIO_F_NOTIFICATION_DATA` comes with it.
   ///   - logger: Where to say what a driver did wrong.
   /// - Throws: `SystemError`, or what the doorbell registry throws.
   public init(
@@ -36,6 +38,7 @@ public final class MMIOTransport: BusDevice {
     memory: GuestMemory,
     line: any InterruptLine,
     doorbells: (any DoorbellRegistry)?,
+    features: VirtioFeatures = .common,
     logger: Logger
   ) throws {
     self.address = address
@@ -46,6 +49,9 @@ public final class MMIOTransport: BusDevice {
       device,
       memory: memory,
       interrupts: interrupts,
+      // A doorbell rings for a queue's bare number only: with data beside it, every notification
+      // would go around.
+      features: doorbells == nil ? features.union(.notificationData) : features,
       logger: logger
     )
     self.controller = controller
@@ -136,11 +142,13 @@ public final class MMIOTransport: BusDevice {
     case .driverFeatures: controller.driverFeatures = value
     // A number that does not fit selects a queue that does not exist.
     case .queueSelect: controller.queueSelect = UInt16(clamping: value)
-    // A size that does not fit is no power of 2 either, which enabling finds.
+    // A size that does not fit is above every limit, which enabling finds.
     case .queueSize: controller.queueSize = UInt16(clamping: value)
     case .queueReady:
       if value & 1 == 1 { controller.enableQueue() } else { controller.disableQueue() }
-    case .queueNotify: controller.notify(Int(value))
+    // 4.2.3.3: with VIRTIO_F_NOTIFICATION_DATA the number has the low 16 bits.
+    case .queueNotify:
+      controller.notify(controller.hasNotificationData ? Int(value & 0xFFFF) : Int(value))
     case .interruptAcknowledge: interrupts.acknowledge(value)
     // The field has 8 bits; a driver that sets others means nothing by them.
     case .status: controller.writeStatus(UInt8(truncatingIfNeeded: value))

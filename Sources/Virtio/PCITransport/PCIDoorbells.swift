@@ -7,8 +7,8 @@ final class PCIDoorbells: Sendable {
   private let registry: (any DoorbellRegistry)?
   private let kicks: [EventFD]
   private let log: LimitedLog
-  // Held over the registry's calls, so that what is remembered is what is attached. Nobody waits for
-  // it but another move of the same BAR.
+  // Held over the registry's calls, so that what is remembered is what is attached. Nobody waits
+  // for it but another move of the same BAR.
   private let attached = Mutex<[Doorbell?]>([])
 
   init(_ registry: (any DoorbellRegistry)?, kicks: [EventFD], log: LimitedLog) {
@@ -30,7 +30,9 @@ final class PCIDoorbells: Sendable {
       attached = []
       guard let address else { return }
       for (index, kick) in kicks.enumerated() {
-        // 4.1.4.4: the queue is known by the address. Any width, which is the kernel's fastest kind.
+        // 4.1.4.4: the queue is known by the address. Any width, which is the kernel's fastest
+        // kind, and any value, since with VIRTIO_F_NOTIFICATION_DATA it tells how far the driver
+        // has come (2.9, 4.1.5.2).
         let doorbell = Doorbell(
           address: address &+ UInt64(index) &* PCILayout.notifyMultiplier,
           width: 0

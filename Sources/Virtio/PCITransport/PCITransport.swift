@@ -34,6 +34,8 @@ public final class PCITransport: PCIFunction {
   ///     function has no MSI-X.
   ///   - doorbells: Where queue notifications are caught before they reach ``writeBAR(_:_:)``;
   ///     without it they are handled there.
+  ///   - features: What is offered beside the features of the device's type;
+  ///     `VIRTIO_F_NOTIFICATION_DATA` comes with it, since a doorbell here rings for any value.
   ///   - logger: Where to say what a driver did wrong.
   /// - Throws: `SystemError`, or what the source of vectors throws.
   public init(
@@ -42,6 +44,7 @@ public final class PCITransport: PCIFunction {
     line: any InterruptLine,
     messages: (any MessageInterruptAllocator)?,
     doorbells: (any DoorbellRegistry)?,
+    features: VirtioFeatures = .common,
     logger: Logger
   ) throws {
     let queueCount = device.queueSizes.count
@@ -71,6 +74,7 @@ public final class PCITransport: PCIFunction {
       device,
       memory: memory,
       interrupts: interrupts,
+      features: features.union(.notificationData),
       logger: logger
     )
     self.doorbells = PCIDoorbells(doorbells, kicks: controller.kicks, log: controller.signals.log)

@@ -7,19 +7,15 @@ public import GuestMemory
 /// RAM. How the driver cut the bytes into buffers does not show (2.7.4.1): each part is read, or
 /// written, front to back by a cursor.
 public struct DescriptorChain: ~Copyable {
-  /// The number of the first descriptor, by which the driver knows the chain.
+  /// The number of the first descriptor: its place in the split table or in the packed ring.
   public internal(set) var head: UInt16 = 0
+  /// What completes the chain when this value has gone on to another.
+  public internal(set) var ticket = ChainTicket()
 
   let memory: GuestMemory
-  private(set) var segments: [Segment] = []
+  private(set) var segments = SegmentBuffer()
   private(set) var readable = Cursor()
   private(set) var writable = Cursor()
-
-  /// A buffer, as far as the chain goes.
-  struct Segment {
-    let address: GuestAddress
-    let count: UInt32
-  }
 
   /// A place in one part of the chain.
   struct Cursor {
@@ -30,7 +26,7 @@ public struct DescriptorChain: ~Copyable {
 
     /// Moves over the longest run that lies in one buffer, of at most `count` bytes.
     mutating func take(
-      _ segments: borrowing [Segment],
+      _ segments: borrowing SegmentBuffer,
       atMost count: UInt64
     ) -> (address: GuestAddress, count: UInt64)? {
       guard count > 0, segment < end else { return nil }
@@ -63,9 +59,12 @@ public struct DescriptorChain: ~Copyable {
   /// Whether no writable buffer has been added.
   var isAllReadable: Bool { writable.segment == writable.end }
 
+  /// How many buffers have been added.
+  var bufferCount: Int { segments.count }
+
   /// Forgets all buffers, keeping the storage.
   mutating func removeAll() {
-    segments.removeAll(keepingCapacity: true)
+    segments.removeAll()
     readable = Cursor()
     writable = Cursor()
   }
@@ -73,7 +72,7 @@ public struct DescriptorChain: ~Copyable {
   /// Adds a buffer that is in RAM, and returns the bytes of all.
   mutating func append(_ address: GuestAddress, count: UInt32, isWritable: Bool) -> UInt64 {
     let isFirstWritable = isWritable && isAllReadable
-    segments.append(Segment(address: address, count: count))
+    segments.append(SegmentBuffer.Segment(address: address, count: count))
     if isWritable {
       if isFirstWritable { writable.segment = segments.count - 1 }
       writable.end = segments.count

@@ -1,11 +1,16 @@
 public import GuestMemory
 
-/// What a driver did wrong with a split queue, with the numbers (virtio 1.2, 2.7).
+/// What a driver did wrong with a queue, with the numbers (virtio 1.2, 2.7 and 2.8).
 ///
+/// A chain is named by the number of its first descriptor, its `head`.
 /// None of these can be answered on the queue itself, so each leads to `DEVICE_NEEDS_RESET`.
 public enum VirtqueueError: Error, Equatable, Sendable {
-  /// The size is 0, no power of 2, or above 32768.
+  /// The size of a split queue is 0, no power of 2, or above 32768.
   case badSize(UInt16)
+  /// The size of a packed queue is 0 or above 32768.
+  case badPackedSize(UInt16)
+  /// The queue is to go on where a queue of this size cannot be.
+  case badState(available: UInt16, used: UInt16, size: UInt16)
   /// The size is above what the device offered.
   case sizeAboveMaximum(UInt16, maximum: UInt16)
   /// A part of the queue is not aligned as it must be.
@@ -14,6 +19,11 @@ public enum VirtqueueError: Error, Equatable, Sendable {
   case outsideMemory(VirtqueuePart, GuestAddress, count: UInt64)
   /// The available index moved by more than the queue has entries.
   case indexJump(from: UInt16, to: UInt16, size: UInt16)
+  /// More chains are available than the queue has entries, those that the device has not used
+  /// included.
+  case tooManyChains(size: UInt16)
+  /// A chain of a packed queue takes descriptors of chains that the device has not used.
+  case descriptorsInUse(head: UInt16, count: UInt16, size: UInt16)
   /// A descriptor number is not below the length of its table.
   case noSuchDescriptor(index: UInt16, count: UInt32)
   /// A chain has more descriptors than the queue has entries, which every loop has too.
@@ -30,6 +40,8 @@ public enum VirtqueueError: Error, Equatable, Sendable {
   case nestedIndirect(head: UInt16, index: UInt16)
   /// A descriptor that refers to a table says that another one follows.
   case indirectWithNext(head: UInt16)
+  /// A table of descriptors is used inside a chain of a packed queue, where it must stand alone.
+  case indirectAfterDirect(head: UInt16, index: UInt16)
   /// A table of descriptors has a length of 0, no multiple of 16, or above 16 * 65536.
   case badIndirectLength(head: UInt16, count: UInt32)
   /// A table of descriptors is not all in RAM.
@@ -44,6 +56,10 @@ extension VirtqueueError: CustomStringConvertible {
     switch self {
     case .badSize(let size):
       "queue size \(size) is not a power of 2 up to 32768"
+    case .badPackedSize(let size):
+      "packed queue size \(size) is not 1 to 32768"
+    case .badState(let available, let used, let size):
+      "state \(hex(available)) available, \(hex(used)) used is none of a queue of \(size)"
     case .sizeAboveMaximum(let size, let maximum):
       "queue size \(size) is above the offered \(maximum)"
     case .unaligned(let part, let address, let alignment):
@@ -52,6 +68,10 @@ extension VirtqueueError: CustomStringConvertible {
       "\(part.rawValue) of \(count) bytes at \(address) is not in RAM"
     case .indexJump(let from, let to, let size):
       "available index moved from \(from) to \(to) on a queue of \(size)"
+    case .tooManyChains(let size):
+      "more chains are out than the \(size) entries of the queue"
+    case .descriptorsInUse(let head, let count, let size):
+      "chain \(head) takes descriptors that are in use: \(count) of \(size)"
     case .noSuchDescriptor(let index, let count):
       "descriptor \(index) of a table of \(count)"
     case .chainTooLong(let head, let limit):
@@ -68,6 +88,8 @@ extension VirtqueueError: CustomStringConvertible {
       "chain \(head) has an indirect table inside an indirect table, at \(index)"
     case .indirectWithNext(let head):
       "chain \(head) goes on after its indirect table"
+    case .indirectAfterDirect(let head, let index):
+      "chain \(head) has an indirect table after other descriptors, at \(index)"
     case .badIndirectLength(let head, let count):
       "chain \(head) has an indirect table of \(count) bytes"
     case .indirectOutsideMemory(let head, let address, let count):
@@ -76,4 +98,5 @@ extension VirtqueueError: CustomStringConvertible {
       "chain \(head) \(reason)"
     }
   }
+  private func hex(_ value: UInt16) -> String { "0x" + String(value, radix: 16) }
 }

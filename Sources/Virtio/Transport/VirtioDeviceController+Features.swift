@@ -45,6 +45,9 @@ extension VirtioDeviceController {
     }
   }
 
+  /// Whether the driver says with a notification how far it has come (virtio 1.2, 2.9).
+  public var hasNotificationData: Bool { offered.intersection(wanted).contains(.notificationData) }
+
   /// The features that the driver wants, all 64.
   var wanted: VirtioFeatures {
     VirtioFeatures(rawValue: registers.withLock { $0.driverFeatures })

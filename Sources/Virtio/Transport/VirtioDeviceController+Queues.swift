@@ -4,7 +4,8 @@ import Synchronization
 /// The queue registers, for the queue that the driver has selected (virtio 1.2, 4.1.4.3 and 4.2.2).
 ///
 /// Where the driver selected a queue that does not exist, reads are zero and writes are ignored. A
-/// queue's place is fixed once it is enabled, and the set of enabled queues once the driver is ready.
+/// queue's place is fixed once it is enabled, and the set of enabled queues once the driver is
+/// ready.
 extension VirtioDeviceController {
   /// The number of the selected queue.
   public var queueSelect: UInt16 {
@@ -53,7 +54,11 @@ extension VirtioDeviceController {
         return nil
       }
       do throws(VirtqueueError) {
-        try check(registers.queues[index], index)
+        try check(
+          registers.queues[index],
+          index,
+          features: VirtioFeatures(rawValue: registers.driverFeatures)
+        )
         registers.queues[index].isEnabled = true
         return nil
       } catch {
@@ -91,11 +96,16 @@ extension VirtioDeviceController {
     )
   }
 
-  private func check(_ queue: QueueRegisters, _ index: Int) throws(VirtqueueError) {
+  /// Checks a queue's size and place, for the kind of ring that `features` choose.
+  func check(
+    _ queue: QueueRegisters,
+    _ index: Int,
+    features: VirtioFeatures
+  ) throws(VirtqueueError) {
     guard queue.size <= queue.maximumSize else {
       throw .sizeAboveMaximum(queue.size, maximum: queue.maximumSize)
     }
-    try configuration(queue, index, features: []).check(in: memory)
+    try configuration(queue, index, features: features).check(in: memory)
   }
 
   /// Whether it is too late for what the driver does, which is then logged.

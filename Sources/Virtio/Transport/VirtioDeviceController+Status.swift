@@ -78,6 +78,17 @@ extension VirtioDeviceController {
         return queue.isEnabled ? configuration(queue, index, features: features) : nil
       }
     }
+    for queue in queues {
+      guard let queue else { continue }
+      do throws(VirtqueueError) {
+        // Again: a driver that enabled it before FEATURES_OK may have chosen another kind of ring
+        // since.
+        try queue.check(in: memory)
+      } catch {
+        signals.needsReset("queue \(queue.index): \(error)")
+        return
+      }
+    }
     do {
       try device.activate(
         VirtioActivation(features: features, memory: memory, queues: queues, signals: signals)

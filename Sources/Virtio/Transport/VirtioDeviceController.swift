@@ -9,8 +9,8 @@ import Synchronization
 /// vCPU's thread. A transport holds none of its own locks while it calls.
 ///
 /// The transition lock is held over the device's activation and reset, which are thereby one at a
-/// time; the register lock is held for the length of one access. Threads of the device take neither:
-/// they reach the status through ``VirtioSignals``, so that a reset can wait for them.
+/// time; the register lock is held for the length of one access. Threads of the device take
+/// neither: they reach the status through ``VirtioSignals``, so that a reset can wait for them.
 ///
 /// Lock order: transition before registers.
 public final class VirtioDeviceController: Sendable {
@@ -40,12 +40,14 @@ public final class VirtioDeviceController: Sendable {
   ///   - device: The device, which belongs to this controller from now on.
   ///   - memory: The guest's RAM.
   ///   - interrupts: The transport's way to interrupt the guest.
+  ///   - features: What is offered beside the features of the device's type.
   ///   - logger: Where to say what a driver did wrong.
   /// - Throws: `SystemError` if the host has no eventfd left.
   public init(
     _ device: any VirtioDevice,
     memory: GuestMemory,
     interrupts: any VirtioInterrupts,
+    features: VirtioFeatures = .common,
     logger: Logger
   ) throws(SystemError) {
     let sizes = device.queueSizes
@@ -61,7 +63,7 @@ public final class VirtioDeviceController: Sendable {
     for _ in sizes { kicks.append(try EventFD()) }
     self.kicks = kicks
     signals = VirtioSignals(device.name, interrupts: interrupts, logger: logger)
-    offered = device.features.union(.common)
+    offered = device.features.union(features)
     registers = Mutex(Registers(queues: sizes.map { QueueRegisters(maximumSize: $0) }))
   }
 
@@ -82,7 +84,8 @@ public final class VirtioDeviceController: Sendable {
     kicks[index].signal()
   }
 
-  /// Reads the device-specific configuration; see ``VirtioDevice/readConfiguration(offset:width:)``.
+  /// Reads the device-specific configuration; see
+  /// ``VirtioDevice/readConfiguration(offset:width:)``.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
     guard offset < UInt64(device.configurationCount) else { return 0 }
     return device.readConfiguration(offset: offset, width: width)

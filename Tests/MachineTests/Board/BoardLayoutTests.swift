@@ -49,6 +49,15 @@ import Testing
     #expect(rig.board.pci.read(PCIAddress(device: 0), 0x08, width: 4) >> 8 == 0x06_0000)
   }
 
+  @Test(arguments: [true, false])
+  func packedQueuesAreOfferedUnlessTheyAreTurnedOff(isOffered: Bool) throws {
+    let rig = try BoardRig { configuration, _ in configuration.offersPackedRings = isOffered }
+    let controller = try #require(rig.board.controllers.first)
+    controller.deviceFeatureSelect = 1
+    // virtio 1.2, 6: VIRTIO_F_RING_PACKED is bit 34.
+    #expect(controller.deviceFeatures & 1 << 2 == (isOffered ? 1 << 2 : 0))
+  }
+
   @Test func devicesGetPCINumbersInOrder() throws {
     let rig = try BoardRig(disks: 2) { configuration, paths in
       configuration.disks = paths.map { MachineConfiguration.Disk(path: $0) }

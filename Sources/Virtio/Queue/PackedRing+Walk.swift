@@ -1,0 +1,86 @@
+import GuestMemory
+
+/// Following a list of descriptors through the ring, each descriptor read exactly once.
+extension PackedRing {
+  /// Collects the buffers of the chain that begins where the device stands, each descriptor read
+  /// exactly once.
+  ///
+  /// Of its first descriptor, `first` are the last 8 bytes.
+  func walk(
+    from first: UInt64,
+    into chain: inout DescriptorChain,
+    isIndirectAllowed: Bool
+  ) throws(VirtqueueError) {
+    let head = nextAvailable.index
+    chain.begin(at: head)
+    var position = nextAvailable
+    var word = first
+    var slots: UInt16 = 0
+    while true {
+      // 2.8.17 forbids chains above the ring's size, and thereby loops.
+      guard slots < size else { throw .chainTooLong(head: head, limit: size) }
+      // 2.8.16: descriptors that the device has not used are not the driver's to fill.
+      guard slots < size &- out else { throw .descriptorsInUse(head: head, count: out, size: size) }
+      slots &+= 1
+      let address = GuestAddress(chain.memory.ringWord64(at: place(of: position)))
+      let length = UInt32(truncatingIfNeeded: word)
+      let flags = UInt16(truncatingIfNeeded: word >> 48)
+      if flags & DescriptorFlag.indirect != 0 {
+        guard isIndirectAllowed else { throw .indirectNotNegotiated(head: head) }
+        // 2.8.19: a table stands alone.
+        guard flags & DescriptorFlag.next == 0 else { throw .indirectWithNext(head: head) }
+        guard slots == 1 else { throw .indirectAfterDirect(head: head, index: position.index) }
+        try walk(address, count: length, into: &chain)
+      } else {
+        try chain.add(
+          address,
+          count: length,
+          isWritable: flags & DescriptorFlag.write != 0,
+          from: position.index,
+          limit: size
+        )
+      }
+      guard flags & DescriptorFlag.next != 0 else { break }
+      position.advance(by: 1, size: size)
+      // 2.8.6: the list was written before its first descriptor's flags, so these are not asked
+      // again.
+      word = chain.memory.ringWord64(at: place(of: position) &+ 8)
+    }
+    // 2.8.6: the last descriptor of the list has the buffer ID.
+    chain.ticket.id = UInt16(truncatingIfNeeded: word >> 32)
+    chain.ticket.slots = slots
+  }
+
+  /// Collects the buffers of a table: all of its entries, one after the other (2.8.7).
+  private func walk(
+    _ table: GuestAddress,
+    count: UInt32,
+    into chain: inout DescriptorChain
+  ) throws(VirtqueueError) {
+    guard count > 0, count % 16 == 0 else {
+      throw .badIndirectLength(head: chain.head, count: count)
+    }
+    // 2.8.19: no longer than the device allows, which is the ring's size.
+    guard count / 16 <= UInt32(size) else {
+      throw .chainTooLong(head: chain.head, limit: size)
+    }
+    guard chain.memory.contains(table, count: UInt64(count)) else {
+      throw .indirectOutsideMemory(head: chain.head, table, count: count)
+    }
+    for index in 0..<UInt16(truncatingIfNeeded: count / 16) {
+      let place = table &+ 16 &* UInt64(index)
+      // All of the table is RAM. It need not be aligned, nor contiguous in the host.
+      let address = GuestAddress(chain.memory.ringWord64(at: place))
+      let word = chain.memory.ringWord64(at: place &+ 8)
+      let flags = UInt16(truncatingIfNeeded: word >> 48)
+      // 2.8.7: all flags but one, and the buffer ID, are ignored.
+      try chain.add(
+        address,
+        count: UInt32(truncatingIfNeeded: word),
+        isWritable: flags & DescriptorFlag.write != 0,
+        from: index,
+        limit: size
+      )
+    }
+  }
+}

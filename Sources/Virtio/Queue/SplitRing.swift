@@ -1,0 +1,144 @@
+import GuestMemory
+import Synchronization
+
+/// The device's side of a split ring (virtio 1.2, 2.7): where it lies, and where the device stands.
+///
+/// The barriers and their pairs in the driver:
+/// - *available index*: the acquiring load of it in ``pop(into:isIndirectAllowed:)`` pairs with the
+///   driver's write barrier between an entry of the available ring and the index (2.7.13.3, "write
+///   barrier").
+/// - *used index*: the releasing store of it in ``publish(in:)`` pairs with the driver's read
+///   barrier between its load of the index and of the entry (2.7.14).
+/// - *kick*: the fence in ``enableNotifications(in:)`` pairs with the driver's full barrier between
+///   its store of the available index and its load of `avail_event` or `flags` (2.7.13.4).
+/// - *interrupt*: the fence in ``needsInterrupt(in:)`` pairs with the driver's full barrier between
+///   its store of `used_event` or `flags` and its last look at the used index (2.7.7.2).
+struct SplitRing: ~Copyable {
+  let size: UInt16
+  let table: GuestAddress
+  private let available: GuestAddress
+  private let used: GuestAddress
+  private let hasEventIndex: Bool
+
+  // Indices run freely from 0 to 65535 and wrap; the entry is the index modulo the size.
+  private var nextAvailable: UInt16
+  private var knownAvailable: UInt16
+  private var nextUsed: UInt16
+  private var isUnpublished = false
+  private var unsignalled: UInt32 = 0
+
+  /// Stands where the configuration's state says.
+  init(_ configuration: VirtqueueConfiguration) {
+    size = configuration.size
+    table = configuration.descriptorTable
+    available = configuration.availableRing
+    used = configuration.usedRing
+    hasEventIndex = configuration.features.contains(.eventIndex)
+    nextAvailable = configuration.state.available
+    knownAvailable = configuration.state.available
+    nextUsed = configuration.state.used
+  }
+
+  /// Where the ring stands.
+  var state: VirtqueueState { VirtqueueState(available: nextAvailable, used: nextUsed) }
+
+  /// Readies the device's part.
+  func begin(in memory: GuestMemory) {
+    // 2.7.10.1: with the event index, the flags are and stay 0.
+    memory.setRingWord16(0, at: used)
+  }
+
+  /// Takes the next chain, if there is one.
+  @inline(__always)
+  mutating func pop(
+    into chain: inout DescriptorChain,
+    isIndirectAllowed: Bool
+  ) throws(VirtqueueError) -> Bool {
+    if nextAvailable == knownAvailable {
+      // Read once for all chains that it announces, so a batch costs one shared read.
+      let index = chain.memory.ringWord16(at: available &+ 2)
+      // 2.7.13: a driver has at most as many chains out as the queue has entries.
+      guard index &- nextAvailable <= size else {
+        throw .indexJump(from: nextAvailable, to: index, size: size)
+      }
+      knownAvailable = index
+      guard index != nextAvailable else {
+        chain.removeAll()
+        return false
+      }
+    }
+    // And so many in all, those under way included.
+    guard nextAvailable &- nextUsed < size else { throw .tooManyChains(size: size) }
+    let slot = UInt64(nextAvailable & (size &- 1))
+    let head = chain.memory.ringWord16(at: available &+ (4 &+ 2 &* slot))
+    try walk(from: head, into: &chain, isIndirectAllowed: isIndirectAllowed)
+    nextAvailable &+= 1
+    return true
+  }
+
+  /// Undoes the last pop.
+  mutating func putBack() {
+    nextAvailable &-= 1
+  }
+
+  /// Writes an entry of the used ring, which the driver does not see yet.
+  @inline(__always)
+  mutating func push(_ ticket: ChainTicket, written: UInt32, in memory: GuestMemory) {
+    let slot = used &+ (4 &+ 8 &* UInt64(nextUsed & (size &- 1)))
+    // 2.7.8: the entry is the number of the first descriptor, and how much was written. Two words:
+    // an entry is aligned to 4 bytes only.
+    memory.setRingWord32(UInt32(ticket.id), at: slot)
+    memory.setRingWord32(written, at: slot &+ 4)
+    nextUsed &+= 1
+    isUnpublished = true
+    if unsignalled < .max { unsignalled += 1 }
+  }
+
+  /// Shows the driver all entries that were pushed.
+  @inline(__always)
+  mutating func publish(in memory: GuestMemory) {
+    guard isUnpublished else { return }
+    isUnpublished = false
+    // Releasing: the entries, and the data, are there before the index says so.
+    memory.setRingWord16(nextUsed, at: used &+ 2)
+  }
+
+  /// Whether the driver wants an interrupt for what was published since the last time of asking.
+  mutating func needsInterrupt(in memory: GuestMemory) -> Bool {
+    let count = unsignalled
+    guard count > 0 else { return false }
+    unsignalled = 0
+    // The index must be visible before we look whether the driver cares; see "interrupt" above.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    guard hasEventIndex else {
+      // 2.7.7.1: bit 0 of the driver's flags is VIRTQ_AVAIL_F_NO_INTERRUPT.
+      return memory.ringWord16(at: available) & 1 == 0
+    }
+    // 2.7.7.1: an interrupt is due when the used index passes `used_event`. After a whole turn of
+    // the 16-bit index it has passed every value.
+    guard count <= UInt32(UInt16.max) else { return true }
+    let event = memory.ringWord16(at: available &+ (4 &+ 2 &* UInt64(size)))
+    let old = nextUsed &- UInt16(truncatingIfNeeded: count)
+    return nextUsed &- event &- 1 < nextUsed &- old
+  }
+
+  /// Asks for a kick, and returns whether chains came before the driver could see that.
+  mutating func enableNotifications(in memory: GuestMemory) -> Bool {
+    if hasEventIndex {
+      // 2.7.10.1: `avail_event` follows the used ring's entries.
+      memory.setRingWord16(nextAvailable, at: used &+ (4 &+ 8 &* UInt64(size)))
+    } else {
+      memory.setRingWord16(0, at: used)
+    }
+    // The wish must be visible before the last look; see "kick" above.
+    atomicMemoryFence(ordering: .sequentiallyConsistent)
+    return memory.ringWord16(at: available &+ 2) != nextAvailable
+  }
+
+  /// Tells the driver not to kick.
+  mutating func disableNotifications(in memory: GuestMemory) {
+    // With the event index, an `avail_event` that stays behind has this effect (2.7.10).
+    // Otherwise bit 0 of the device's flags is VIRTQ_USED_F_NO_NOTIFY.
+    if !hasEventIndex { memory.setRingWord16(1, at: used) }
+  }
+}
