@@ -41,6 +41,16 @@ import Testing
     #expect(other.message(0x41, to: 0x02, bits: 4) == .delivered)
   }
 
+  @Test func thePriorityOfAProcessorWhoseLocalAPICIsOffComesAlong() throws {
+    try bench.apic.writeBase(0xFEE0_0100)
+    bench.apic.cr8 = 8
+
+    move()
+
+    #expect(other.apic.cr8 == 8)
+    #expect(other.apic.state == bench.apic.state)
+  }
+
   @Test(arguments: [UInt64(0), 0x2_0000])
   func theTimerGoesOnWhereItWas(mode: UInt64) {
     bench.write(0x3E0, 0xB)

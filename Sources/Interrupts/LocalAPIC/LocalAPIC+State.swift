@@ -105,9 +105,10 @@ extension LocalAPICCore {
     base = state.base & (Base.bootProcessor | Base.enabled | 0x000F_FFFF_FFFF_F000)
     if options.hasX2APIC, isEnabled { base |= state.base & Base.x2APIC }
     events = state.events
+    // CR8 writes it, switched on or off.
+    taskPriority = state.taskPriority
     // Switched off, there is nothing else in it.
     guard isEnabled else { return }
-    taskPriority = state.taskPriority
     logicalDestination = isX2APIC ? 0 : state.logicalDestination & 0xFF00_0000
     destinationFormat = state.destinationFormat | 0x0FFF_FFFF
     spurious = state.spurious & (0x3FF | (options.suppressesEOIBroadcast ? 1 << 12 : 0))
