@@ -32,6 +32,7 @@ let package = Package(
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostOS", targets: ["HostOS"]),
     .library(name: "Interrupts", targets: ["Interrupts"]),
+    .library(name: "Platform", targets: ["Platform"]),
     .library(name: "Virtio", targets: ["Virtio"]),
   ],
   dependencies: [

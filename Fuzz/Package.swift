@@ -3,7 +3,10 @@ import PackageDescription
 
 let parts: [Target.Dependency] = [
   .product(name: "HostOS", package: "apus"),
+  .product(name: "DeviceModel", package: "apus"),
   .product(name: "GuestMemory", package: "apus"),
+  .product(name: "Interrupts", package: "apus"),
+  .product(name: "Platform", package: "apus"),
   .product(name: "Virtio", package: "apus"),
   .product(name: "Logging", package: "swift-log"),
 ]
@@ -19,6 +22,8 @@ let package = Package(
     .target(name: "FuzzSupport", dependencies: parts),
     .executableTarget(name: "FuzzQueue", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
     .executableTarget(name: "FuzzBlock", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
+    .executableTarget(name: "FuzzInterrupts", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
+    .executableTarget(name: "FuzzFLIC", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
   ],
   swiftLanguageModes: [.v6]
 )
