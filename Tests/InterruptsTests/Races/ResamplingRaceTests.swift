@@ -1,5 +1,6 @@
 import DeviceModel
 import HostOS
+import Synchronization
 import TestSupport
 import Testing
 
@@ -132,9 +133,10 @@ import Testing
         seed,
         rig,
         [
-          { for _ in 0..<3 where !device.work() { failures.add() } },
+          { for _ in 0..<4 where !device.work() { failures.add() } },
           {
-            for round in 0..<6 {
+            // A few only: each assertion of the neighbour's would bring back what was lost before.
+            for round in seed..<seed + 2 {
               guard let source = try? rig.router.makeSource(of: GSI(16)) else { continue }
               try? source.bind {}
               source.assert()
@@ -151,6 +153,55 @@ import Testing
       #expect(line?.sources.total == 1, "seed \(seed): a source has leaked")
     }
     #expect(withdrawn > 0)
+  }
+
+  /// While no interrupt is ended, the kernel's level is that of the sources, whoever was last.
+  @Test func theKernelHoldsUpWhatIsAsserted() throws {
+    for seed in PlaneRaceTests.seeds {
+      let rig = try Rig()
+      let leaving = Holder(try Device(rig).source)
+      leaving.use { $0.assert() }
+      let (device, other) = (try Device(rig), try Device(rig))
+      let result = try Interleaving.run(
+        seed: seed,
+        [
+          {
+            switch seed % 3 {
+            case 0: leaving.use { $0.deassert() }
+            case 1: leaving.use { try? $0.bind(nil) }
+            default: leaving.release()
+            }
+          },
+          { device.source.assert() },
+          {
+            other.source.assert()
+            other.source.deassert()
+          },
+        ]
+      )
+      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
+      leaving.release()
+      #expect(rig.kernel.state.withLock { $0.held }, "seed \(seed): an assertion is lost")
+      rig.kernel.serve()
+      rig.kernel.report()
+      #expect(device.ends.value == 1, "seed \(seed): the end is not reported")
+      #expect(!rig.kernel.state.withLock { $0.held }, "seed \(seed): a level is left")
+    }
+  }
+
+  /// A source that one thread lets go of.
+  private final class Holder: Sendable {
+    private let source: Mutex<InterruptSource?>
+
+    init(_ source: InterruptSource) { self.source = Mutex(source) }
+
+    func use(_ body: (InterruptSource) -> Void) { source.withLock { $0 }.map(body) }
+
+    func release() {
+      var source = self.source.withLock { $0.take() }
+      source = nil
+      _ = source
+    }
   }
 
   @Test func bindingWhatIsAssertedLosesNothing() throws {
