@@ -29,6 +29,16 @@ extension InterruptRouter {
     }
   }
 
+  /// Has the kernel hold up again what it has let go of, when the routes of `gsis` have changed.
+  package func holdAgain(_ gsis: [GSI]) {
+    let (lines, resampling) = state.withLock { state in
+      let lines = gsis.compactMap { state.lines[$0.rawValue] }.filter { $0.heldByKernel > 0 }
+      return (lines, state.controllers.resampling)
+    }
+    guard let resampling else { return }
+    for line in lines { settle(line, resampling) }
+  }
+
   /// Has the kernel hold a line up, or not, as its sources are.
   ///
   /// Two threads may come in any order, and the later one's order to the kernel be the older: hence each

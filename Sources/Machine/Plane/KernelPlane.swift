@@ -9,6 +9,9 @@ final class KernelPlane: MachinePlane {
   private let vm: VM
   private let routes: KernelRoutes
   private let loop: InterruptEventLoop
+  private let lines: KernelLines
+  // Lock order: this one before those of the lines and the routes.
+  private let table = PlaneLock(RoutingTable.pc)
 
   /// Takes over the routing of `vm`, whose interrupt chips exist already.
   init(_ vm: VM) throws {
@@ -26,7 +29,7 @@ final class KernelPlane: MachinePlane {
         )
       )
     )
-    let lines = KernelLines(
+    lines = KernelLines(
       vm,
       levels: router.ioAPICLevels,
       loop: loop,
@@ -40,8 +43,28 @@ final class KernelPlane: MachinePlane {
   func install(memory: Bus, ports: Bus) {}
 
   func setRoutes(_ table: RoutingTable) throws {
+    try Self.checkPins(of: table)
     let pins = Self.pins(of: table)
-    try routes.setPins { pins }
+    let changed = try self.table.withLock { current in
+      let changed = Set(table.routes.keys).union(current.routes.keys)
+        .filter { table.routes[$0] != current.routes[$0] }.sorted()
+      try lines.reroute(changed) { () throws(KVMError) in try routes.setPins { pins } }
+      current = table
+      return changed
+    }
+    router.holdAgain(changed)
+  }
+
+  /// Ends of a pin's interrupts are known to one GSI only, that of the last route to it.
+  private static func checkPins(of table: RoutingTable) throws(InterruptError) {
+    var users: [ControllerPin: GSI] = [:]
+    for (gsi, routes) in table.routes.sorted(by: { $0.key < $1.key }) {
+      for case .pin(let pin) in routes {
+        if let other = users.updateValue(gsi, forKey: pin) {
+          throw .invalid("\(other) and \(gsi) lead to the same pin; KVM's chips take one of them")
+        }
+      }
+    }
   }
 
   private static func pins(of table: RoutingTable) -> [KVMRoute] {

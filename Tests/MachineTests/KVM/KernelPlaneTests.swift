@@ -84,6 +84,53 @@ import Testing
     #expect(try requests(of: .ioapic) == 0)
   }
 
+  @Test func aLineThatIsUpFollowsItsRoute() throws {
+    let line = try plane.makeLine(20)
+    let other = try plane.makeLine(18)
+    line.assert()
+    other.assert()
+    var table = RoutingTable.pc
+    table.routes[GSI(20)] = [.pin(.ioAPIC(21))]
+    table.routes[GSI(21)] = nil
+
+    try plane.setRoutes(table)
+    #expect(try requests(of: .ioapic) == 1 << 21 | 1 << 18)
+
+    line.deassert()
+    #expect(try requests(of: .ioapic) == 1 << 18)
+    try plane.setRoutes(.pc)
+    line.assert()
+    #expect(try requests(of: .ioapic) == 1 << 20 | 1 << 18)
+  }
+
+  @Test func aDeviceThatIsAssertedUntilTheEndFollowsItsRoute() throws {
+    let source = try plane.makeLine(20)
+    try source.bind {}
+    source.assert()
+    #expect(try waitUntil { try requests(of: .ioapic) == 1 << 20 })
+    var table = RoutingTable.pc
+    table.routes[GSI(20)] = [.pin(.ioAPIC(21))]
+    table.routes[GSI(21)] = nil
+
+    try plane.setRoutes(table)
+
+    #expect(try waitUntil { try requests(of: .ioapic) == 1 << 21 })
+    source.deassert()
+    #expect(try requests(of: .ioapic) == 0)
+  }
+
+  @Test func routesThatTheKernelCannotTakeAreRefusedAndNothingChanges() throws {
+    let line = try plane.makeLine(20)
+    line.assert()
+    var table = RoutingTable.pc
+    table.routes[GSI(20)] = [.pin(.ioAPIC(21))]
+    #expect(throws: InterruptError.self) { try plane.setRoutes(table) }
+    table.routes[GSI(21)] = [.pin(.ioAPIC(22)), .pin(.ioAPIC(20))]
+    table.routes[GSI(22)] = nil
+    #expect(throws: KVMError.self) { try plane.setRoutes(table) }
+    #expect(try requests(of: .ioapic) == 1 << 20)
+  }
+
   @Test func aMessageIsDeliveredWhenItIsSignalled() throws {
     let message = try plane.makeMessageInterrupt()
     defer { withExtendedLifetime(message) {} }

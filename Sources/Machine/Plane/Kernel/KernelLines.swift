@@ -52,13 +52,31 @@ final class KernelLines: ResamplingController {
       while changed != 0 {
         let gsi = UInt32(changed.trailingZeroBitCount)
         changed &= changed &- 1
-        do throws(KVMError) {
-          try vm.irqLine(gsi, level: now >> gsi & 1 != 0)
-        } catch {
-          // The chips and the pin exist, so the call has no reason to fail; the guest goes on.
-          logger.error("\(GSI(gsi)): \(error)")
-        }
+        setLine(gsi, now >> gsi & 1 != 0)
       }
+    }
+  }
+
+  private func setLine(_ gsi: UInt32, _ level: Bool) {
+    do throws(KVMError) {
+      try vm.irqLine(gsi, level: level)
+    } catch {
+      // The chips and the pin exist, so the call has no reason to fail; the guest goes on.
+      logger.error("\(GSI(gsi)): \(error)")
+    }
+  }
+
+  /// Changes the routes of `gsis` by `change`.
+  ///
+  /// The kernel takes no level from an old pin to a new one, so lines go down before and up after. What the
+  /// kernel holds up stays down: the router has it held again.
+  func reroute(_ gsis: [GSI], _ change: () throws(KVMError) -> Void) throws(KVMError) {
+    try state.withLock { (state) throws(KVMError) in
+      let up = gsis.map(\.rawValue).filter { $0 < 32 && state.levels >> $0 & 1 != 0 }
+      for gsi in up { setLine(gsi, false) }
+      for gsi in gsis { letGo(of: gsi, state) }
+      defer { for gsi in up { setLine(gsi, true) } }
+      try change()
     }
   }
 
@@ -99,16 +117,16 @@ final class KernelLines: ResamplingController {
 
   func hold(_ gsi: GSI) { state.withLock { $0.resamplers[gsi]?.line.signal() } }
 
-  func withdraw(_ gsi: GSI) {
-    state.withLock { state in
-      guard let resampler = state.resamplers[gsi] else { return }
-      do throws(KVMError) {
-        // The kernel lowers the line of an irqfd that is taken off.
-        try vm.deassignIRQFD(resampler.line, gsi: gsi.rawValue)
-        try bind(resampler, gsi)
-      } catch {
-        logger.error("\(gsi): \(error)")
-      }
+  func withdraw(_ gsi: GSI) { state.withLock { letGo(of: gsi, $0) } }
+
+  private func letGo(of gsi: GSI, _ state: State) {
+    guard let resampler = state.resamplers[gsi] else { return }
+    do throws(KVMError) {
+      // The kernel lowers the line of an irqfd that is taken off.
+      try vm.deassignIRQFD(resampler.line, gsi: gsi.rawValue)
+      try bind(resampler, gsi)
+    } catch {
+      logger.error("\(gsi): \(error)")
     }
   }
 }
