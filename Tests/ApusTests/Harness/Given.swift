@@ -67,6 +67,14 @@ extension Trait where Self == ConditionTrait {
     )
   }
 
+  /// For tests that run in an emulated host, other than by the program.
+  static var needsEmulatedHost: Self {
+    .enabled(
+      if: Given.has("APUS_TEST_IN_EMULATED_HOST", "APUS_EMULATED_HOST"),
+      "APUS_TEST_IN_EMULATED_HOST and others are not set: use make test"
+    )
+  }
+
   /// For tests that run on this machine's KVM.
   static var needsKVM: Self {
     .enabled(if: Given.hasKVM, "/dev/kvm cannot be opened")

@@ -8,23 +8,34 @@ import TestSupport
 
 /// A whole machine but for its loader: real KVM, a board, and processors at a few instructions.
 final class ProcessorRig {
-  private static let codeAddress: UInt64 = 0x10_0000
+  static let codeAddress: UInt64 = 0x10_0000
 
+  let vm: VM
   let rig: BoardRig
   let processors: Processors
 
   /// Starts `count` processors, the first at `code`, with `data` in guest memory by address.
   ///
-  /// The code runs in 32-bit protected mode; the other processors wait to be started.
+  /// - Parameters:
+  ///   - code: It runs in 32-bit protected mode, unless `start` says where else; the other processors wait to
+  ///     be started.
+  ///   - count: How many processors there are.
+  ///   - data: What else is in guest memory.
+  ///   - mode: Where the interrupt controllers are; `nil` for KVM's own, of which the machine knows nothing.
+  ///   - start: The first processor's registers.
+  ///   - change: Adds to the board what the test needs.
+  /// - Throws: What KVM refuses.
   init(
     _ code: [UInt8],
     count: Int = 1,
     data: [UInt64: [UInt8]] = [:],
-    mode: InterruptMode = .kernel
+    mode: InterruptMode? = .kernel,
+    start: CPUStartState? = nil,
+    change: (Board) throws -> Void = { _ in }
   ) throws {
     try Signals.installWakeUpHandler(for: Session.kickSignal)
     let system = try KVMSystem()
-    let vm = try system.makeVM()
+    vm = try system.makeVM()
     try vm.setTSSAddress(MemoryMap.kvmTaskState.rawValue)
     try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
     var cpuid = CPUIDBuilder(
@@ -37,6 +48,7 @@ final class ProcessorRig {
       configuration.hasTestDevice = true
       configuration.processorCount = count
     }
+    try change(rig.board)
     let memory = rig.board.memory
     for (slot, region) in memory.regions.enumerated() {
       try vm.setMemoryRegion(
@@ -52,18 +64,21 @@ final class ProcessorRig {
       count: count,
       vm: vm,
       cpuid: cpuid,
-      start: CPUStartState(mode: .protected32, rip: Self.codeAddress),
+      start: start ?? CPUStartState(mode: .protected32, rip: Self.codeAddress),
       board: rig.board,
       control: rig.control
     )
   }
 
   private static func makePlane(
-    _ mode: InterruptMode,
+    _ mode: InterruptMode?,
     _ vm: VM,
     count: Int
   ) throws -> any MachinePlane {
     switch mode {
+    case nil:
+      try vm.createIRQChip()
+      return DetachedPlane()
     case .kernel:
       try vm.createIRQChip()
       try vm.createPIT2(speakerDummy: true)
