@@ -232,6 +232,18 @@ import Testing
     #expect(counters(16).spurious == 1)
   }
 
+  @Test func anInterruptOfALineThatStayedUpIsNotSpurious() throws {
+    let source = try router.makeSource(of: GSI(16))
+    source.assert()
+    router.acknowledged(.ioAPIC(16))
+    // It was delivered again, and the guest serves the device now.
+    source.deassert()
+    router.acknowledged(.ioAPIC(16))
+    #expect(counters(16).spurious == 0)
+    router.acknowledged(.ioAPIC(16))
+    #expect(counters(16).spurious == 1)
+  }
+
   @Test func aNotifierMayAssertAgain() throws {
     let source = try router.makeSource(of: GSI(16))
     try source.bind { [unowned source] in source.assert() }

@@ -13,7 +13,8 @@ final class GSILine: @unchecked Sendable {
   var bound: [SourceState] = []
   /// All sources, for a user to see.
   var sourceCount = 0
-  var hasRisenSinceEnd = false
+  /// Some source was asserted at some time since the last end of the interrupt.
+  var hasBeenUpSinceEnd = false
   var counters = InterruptCounters()
 
   init(_ gsi: GSI) { self.gsi = gsi }

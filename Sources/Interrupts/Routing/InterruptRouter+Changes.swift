@@ -130,7 +130,7 @@ extension InterruptRouter.State {
     let line = source.line
     source.isAsserted = level
     if level {
-      line.hasRisenSinceEnd = true
+      line.hasBeenUpSinceEnd = true
       if !line.isAsserted { line.counters.raised &+= 1 }
       source.isHeldByKernel = isHeldByKernel(source)
     }

@@ -138,8 +138,7 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
     state.withLock { state in
       for line in state.users[pin] ?? [] {
         line.counters.ended &+= 1
-        if !line.hasRisenSinceEnd, !line.isAsserted { line.counters.spurious &+= 1 }
-        line.hasRisenSinceEnd = false
+        if !line.hasBeenUpSinceEnd, !line.isAsserted { line.counters.spurious &+= 1 }
         for source in line.bound where source.isAsserted {
           guard let notifier = source.notifier else { continue }
           source.isAsserted = false
@@ -152,6 +151,8 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
           line.counters.resampled &+= 1
           notifiers.append(notifier)
         }
+        // A line that is still up interrupts once more, and for that it need not rise.
+        line.hasBeenUpSinceEnd = line.isAsserted
       }
       effects.controllers = state.controllers
     }
