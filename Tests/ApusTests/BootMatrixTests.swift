@@ -1,3 +1,4 @@
+import Machine
 import Testing
 import TestSupport
 
@@ -9,11 +10,6 @@ import TestSupport
 
     var options: [String] { self == .mmio ? ["--transport", "mmio"] : [] }
     var append: String { self == .intx ? "pci=nomsi " : "" }
-
-    /// The kind that /proc/interrupts shows, and the name that the disk's interrupt has there.
-    var interrupt: (kind: String, name: String) {
-      self == .msix ? ("PCI-MSI", "virtio0-req.0") : ("IO-APIC", "virtio0")
-    }
   }
 
   struct Combination: Sendable, CustomTestStringConvertible {
@@ -32,6 +28,23 @@ import TestSupport
     var testDescription: String { "\(kernel), \(cpus) vCPU, \(attachment)" }
   }
 
+  /// Controllers in KVM, and all in this process; the others boot with what is chosen when nobody says.
+  struct Placement: Sendable, CustomTestStringConvertible {
+    let mode: InterruptMode
+    let cpus: Int
+    let attachment: Attachment
+
+    static var all: [Placement] {
+      [.kernel, .user].flatMap { mode in
+        [1, 4].flatMap { cpus in
+          [.msix, .intx].map { Placement(mode: mode, cpus: cpus, attachment: $0) }
+        }
+      }
+    }
+
+    var testDescription: String { "\(mode), \(cpus) vCPU, \(attachment)" }
+  }
+
   private let folder: TemporaryFolder
 
   init() throws { folder = try TemporaryFolder() }
@@ -42,7 +55,7 @@ import TestSupport
       kernel: combination.kernel,
       cpus: combination.cpus,
       disks: [try await GuestBoot.copyDisk(to: folder.path(of: "disk.img"))],
-      tasks: combination.attachment.append + "apus.test=cpus,reboot,interrupts",
+      tasks: combination.attachment.append + "apus.test=cpus,reboot,traffic,quiet",
       options: combination.attachment.options + ["--on-reset", "restart"]
     )
 
@@ -56,22 +69,87 @@ import TestSupport
       "ok disk-write boot 2", "ok rebooted 2", "ok finished",
     ]
     #expect(ended.reports.filter(expected.contains) == expected, "\(ended)")
-    let (kind, name) = combination.attachment.interrupt
-    #expect(ended.interrupts(named: name, of: kind) > 0, "\(ended)")
+    expectTraffic(ended, of: combination.attachment, disks: ["vda"], cpus: combination.cpus)
   }
-}
 
-extension Ended {
-  /// How many interrupts /proc/interrupts, as the guest printed it, counts on all processors.
-  ///
-  /// - Returns: 0 if no line has this name and kind.
-  func interrupts(named name: String, of kind: String) -> Int {
-    lines.reduce(0) { sum, line in
-      let words = line.split(separator: " ")
-      guard words.contains(where: { $0 == name || $0 == "\(name)," }),
-        let kindIndex = words.firstIndex(where: { $0 == kind })
-      else { return sum }
-      return sum + words[1..<kindIndex].reduce(0) { $0 + (Int($1) ?? 0) }
+  @Test(arguments: Placement.all)
+  func interruptsComeWhereverTheControllersAre(placement: Placement) async throws {
+    let boot = GuestBoot(
+      kernel: placement.cpus == 1 ? .bzImage : .pvh,
+      cpus: placement.cpus,
+      disks: [try await GuestBoot.copyDisk(to: folder.path(of: "disk.img"))],
+      tasks: placement.attachment.append + "apus.test=cpus,disk,traffic,quiet",
+      options: ["--irqchip", placement.mode.rawValue]
+    )
+
+    let ended = try await boot.run()
+
+    #expect(ended.code == 0, "\(ended)")
+    #expect(ended.failures == [], "\(ended)")
+    #expect(ended.reports.contains("ok cpus \(placement.cpus)"), "\(ended)")
+    #expect(ended.reports.contains("ok disk-verify 11 files"), "\(ended)")
+    #expect(ended.reports.contains("ok disk-write boot 1"), "\(ended)")
+    expectTraffic(ended, of: placement.attachment, disks: ["vda"], cpus: placement.cpus)
+  }
+
+  /// Device numbers that are 8 apart have one input of the I/O APIC.
+  @Test(arguments: InterruptMode.allCases)
+  func threeDisksShareALine(mode: InterruptMode) async throws {
+    var disks: [String] = []
+    for slot in [3, 11, 19] {
+      disks.append(
+        try await GuestBoot.copyDisk(to: folder.path(of: "disk\(slot).img")) + ",slot=\(slot)"
+      )
+    }
+    let boot = GuestBoot(
+      cpus: 4,
+      disks: disks,
+      tasks: "pci=nomsi apus.disks=3 apus.test=disks,traffic,quiet",
+      options: ["--irqchip", mode.rawValue]
+    )
+
+    let ended = try await boot.run()
+
+    #expect(ended.code == 0, "\(ended)")
+    #expect(ended.failures == [], "\(ended)")
+    for disk in ["vda", "vdb", "vdc"] {
+      #expect(ended.reports.contains("ok disk-together \(disk)"), "\(ended)")
+    }
+    for report in ["ok disk-verify 11 files", "ok disk-write boot 1"] {
+      #expect(ended.reports.count { $0 == report } == 3, "\(ended)")
+    }
+    expectTraffic(ended, of: .intx, disks: ["vda", "vdb", "vdc"], cpus: 4)
+    #expect(ended.traffic.filter { $0.kind == "IO-APIC" && $0.line == 19 }.count == 3)
+  }
+
+  /// Each disk's own line grew by its requests, on the processor that it was moved to, and no other disk's did.
+  private func expectTraffic(
+    _ ended: Ended,
+    of attachment: Attachment,
+    disks: [String],
+    cpus: Int
+  ) {
+    // `ok traffic vda virtio1 100 moved`: the disk, its device, the requests, and whether its line let itself be moved.
+    let told = ended.reports.map { $0.split(separator: " ").map(String.init) }
+      .filter { $0.count == 6 && $0.starts(with: ["ok", "traffic"]) }
+    #expect(told.map { $0[2] } == disks, "\(ended)")
+    for words in told {
+      let (device, requests) = (words[3], Int(words[4]) ?? 0)
+      let rows = ended.traffic.filter { $0.disk == words[2] }
+      // Messages are one for each queue, hence for each processor.
+      let own = rows.filter { row in
+        row.devices.contains { attachment == .msix ? $0.hasPrefix("\(device)-req.") : $0 == device }
+      }
+      let kind = attachment == .msix ? "PCI-MSI" : "IO-APIC"
+      #expect(!own.isEmpty && own.allSatisfy { $0.kind == kind }, "\(ended)")
+      // One at a time, so each has an interrupt of its own; and a line that stays up would give thousands.
+      let sum = own.reduce(0) { $0 + $1.counts.reduce(0, +) }
+      #expect((requests...requests + 50).contains(sum), "\(ended)")
+      // The kernel keeps the affinity of a disk's messages for itself.
+      #expect(words[5] == (attachment == .msix ? "fixed" : "moved"), "\(ended)")
+      guard words[5] == "moved" else { continue }
+      #expect(own.count == 1 && own[0].counts.count == cpus, "\(ended)")
+      #expect(own.first?.counts.last.map { $0 >= requests } == true, "\(ended)")
     }
   }
 }
