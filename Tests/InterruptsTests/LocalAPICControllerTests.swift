@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Local APICs together with the I/O APIC and the 8259s.
-@Suite struct LocalAPICControllerTests {
+@Suite final class LocalAPICControllerTests {
   /// A device whose level stays as it is when its interrupt is ended.
   final class Device: PinAcknowledgement {
     func acknowledged(_ pin: ControllerPin) {}
@@ -28,6 +28,8 @@ import Testing
     pic.whenOutputChanges { [weak all] level in all?.setExternalRequest(level) }
     for index in 0..<2 { all[index].enterVirtualWireMode() }
   }
+
+  deinit { all.disconnect() }
 
   private func setEntry(_ pin: UInt64, _ low: UInt64, destination: UInt64) {
     for (register, value) in [(0x11 + 2 * pin, destination << 24), (0x10 + 2 * pin, low)] {

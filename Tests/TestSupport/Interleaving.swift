@@ -141,7 +141,8 @@ public final class Interleaving: Sendable {
     }
     // Threads that wait for one another for ever are left behind: joining them would hang the test.
     if result.isDeadlocked {
-      _ = Unmanaged.passRetained(Box(threads))
+      // Somebody has to hold their handles.
+      abandoned.withLock { $0.append(Box(threads)) }
     } else {
       for thread in threads { thread.join() }
     }
@@ -151,7 +152,10 @@ public final class Interleaving: Sendable {
   /// A place where another thread may be picked, for bodies that wait for one another.
   public static func step() { Observer.shared.current?.pause(wanting: nil) }
 
-  private final class Box {
+  private static let abandoned = Mutex<[Box]>([])
+
+  private final class Box: @unchecked Sendable {
+    // Sendable: nobody looks into it.
     let threads: [TestThread]
     init(_ threads: [TestThread]) { self.threads = threads }
   }

@@ -116,6 +116,7 @@ import Testing
     #expect(isDone)
     processor.stop()
     thread.join()
+    flic.detach(processor)
   }
 
   /// Takes interrupts, and sleeps while there are none.
