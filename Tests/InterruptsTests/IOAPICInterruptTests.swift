@@ -242,7 +242,7 @@ import Testing
     #expect(bench.takeVectors() == [0x41, 0x41])
   }
 
-  @Test func whoIsAcknowledgedMayBeGone() {
+  @Test func whoIsAcknowledgedNeedDoNothing() {
     let levels = PinLevels()
     let chip = IOAPIC(
       id: 0,

@@ -222,6 +222,32 @@ import Testing
     #expect(ends.load(ordering: .relaxed) == 1)
   }
 
+  @Test func allThatShareALineAreToldInTheOrderInWhichTheyAskedTo() throws {
+    let told = Mutex<[Int]>([])
+    let sources = try (0..<5).map { _ in try router.makeSource(of: GSI(16)) }
+    for (index, source) in sources.enumerated() {
+      try source.bind { told.withLock { $0.append(index) } }
+      source.assert()
+    }
+
+    router.acknowledged(.ioAPIC(16))
+
+    #expect(told.withLock { $0 } == [0, 1, 2, 3, 4])
+    #expect(router.ioAPICLevels.all == 0)
+  }
+
+  @Test(arguments: [ControllerPin.ioAPIC(24), .ioAPIC(-1), .pic(16), .pic(-1)])
+  func theEndOfAPinThatThereIsNotIsNobodys(pin: ControllerPin) throws {
+    let source = try router.makeSource(of: GSI(16))
+    try source.bind {}
+    source.assert()
+
+    router.acknowledged(pin)
+
+    #expect(source.isAsserted)
+    #expect(router.report.allSatisfy { $0.counters.ended == 0 })
+  }
+
   @Test func anEndWithNothingAssertedIsSpurious() throws {
     let source = try router.makeSource(of: GSI(16))
     source.assert()

@@ -266,6 +266,23 @@ import Testing
     #expect(!bench.apic.hasInterrupt)
   }
 
+  @Test func withoutItsOwnerALocalAPICHasNeitherTimerNorOthers() {
+    let clock = ManualClock()
+    var all: LocalAPICs? = LocalAPICs(count: 2, clock: clock)
+    guard let apic = all?[0] else { return }
+    apic.enterVirtualWireMode()
+    apic.write(0x2_0041, BusAccess(offset: 0x320, width: 4))
+    apic.write(1000, BusAccess(offset: 0x380, width: 4))
+
+    all = nil
+
+    #expect(clock.armedCount == 0)
+    clock.advance(seconds: 1)
+    apic.write(0xC_4042, BusAccess(offset: 0x300, width: 4))
+    apic.write(0x4_4043, BusAccess(offset: 0x300, width: 4))
+    #expect(apic.acknowledgeInterrupt() == 0x43)
+  }
+
   @Test func aDeadlineThatNeverComesArmsNothing() {
     setCounter()
     bench.write(0x320, 0x4_0041)

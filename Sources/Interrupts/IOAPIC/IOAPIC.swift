@@ -15,8 +15,7 @@ public final class IOAPIC: BusDevice, InterruptController {
 
   private let levels: PinLevels
   private let target: any MessageTarget
-  // Weak, since who is told of ended interrupts drives the pins, and so holds this.
-  private weak let acknowledgement: (any PinAcknowledgement)?
+  private let acknowledgement: any PinAcknowledgement
   // Nothing is called while it is held.
   let registers: PlaneLock<IOAPICRegisters>
 
@@ -26,7 +25,7 @@ public final class IOAPIC: BusDevice, InterruptController {
   ///   - id: Its ID, 0 to 15.
   ///   - levels: The levels at its pins: 0 to 23.
   ///   - messages: Where its messages go.
-  ///   - acknowledgement: Told when the guest has ended a level interrupt; not kept alive.
+  ///   - acknowledgement: Told when the guest has ended a level interrupt.
   public init(
     id: UInt8,
     levels: PinLevels,
@@ -56,13 +55,8 @@ public final class IOAPIC: BusDevice, InterruptController {
   public func endOfInterrupt(vector: UInt8) {
     guard let ending = registers.withLock({ $0.beginEnd(of: vector) }) else { return }
     // Remote IRR is still set: a source that is de-asserted in here cannot send the interrupt once more.
-    if let acknowledgement {
-      for pin in 0..<Self.pinCount where ending.pins >> UInt32(pin) & 1 != 0 {
-        acknowledgement.acknowledged(.ioAPIC(pin))
-      }
-    }
-    registers.withLock { $0.finishEnd(ending) }
-    send()
+    for pin in BitIndices(ending.pins) { acknowledgement.acknowledged(.ioAPIC(pin)) }
+    send(after: ending)
   }
 
   /// What each pin's entry sends, masked or not; `nil` where the delivery mode is reserved.
@@ -110,11 +104,13 @@ public final class IOAPIC: BusDevice, InterruptController {
     send()
   }
 
-  /// Sends all messages that are due, each pin's once.
-  private func send() {
+  /// Sends all messages that are due, each pin's once; if interrupts have `ended`, after these.
+  private func send(after ended: IOAPICRegisters.Ending? = nil) {
+    var ended = ended
     var tried: UInt32 = 0
     while true {
       let next = registers.withLock { registers in
+        if let ending = ended.take() { registers.finishEnd(ending) }
         registers.see(levels.all)
         return registers.takeMessage(tried: &tried)
       }

@@ -148,7 +148,7 @@ struct IOAPICRegisters {
     let edges = rising & ~levelTriggered
     // An edge on a masked pin is neither delivered nor held pending (82093AA, 3.2.4, bit 16).
     let taken = edges & ~masked & deliverable
-    for pin in 0..<Self.pinCount where rising & Self.bit(pin) != 0 {
+    for pin in BitIndices(rising) {
       let bit = Self.bit(pin)
       counters[pin].raised &+= 1
       if edges & ~taken & bit != 0 { counters[pin].ignored &+= 1 }
@@ -201,7 +201,7 @@ struct IOAPICRegisters {
   mutating func beginEnd(of vector: UInt8) -> Ending? {
     guard remoteIRR != 0 else { return nil }
     var pins: UInt32 = 0
-    for pin in 0..<Self.pinCount where remoteIRR & Self.bit(pin) != 0 {
+    for pin in BitIndices(remoteIRR) {
       guard entries[pin].vector == vector else { continue }
       pins |= Self.bit(pin)
       counters[pin].ended &+= 1
@@ -211,7 +211,7 @@ struct IOAPICRegisters {
 
   /// Clears remote IRR of what was ended, so that what is still asserted is due again.
   mutating func finishEnd(_ ending: Ending) {
-    for pin in 0..<Self.pinCount where ending.pins & Self.bit(pin) != 0 {
+    for pin in BitIndices(ending.pins) {
       // Another thread may have ended it too, and sent the next.
       if serials[pin] == ending.serials[pin] { remoteIRR &= ~Self.bit(pin) }
     }

@@ -22,7 +22,8 @@ public final class LocalAPIC: BusDevice {
     var wake: (@Sendable () -> Void)?
     var endOfInterrupt: (any EndOfInterruptTarget)?
     var external: (any ExternalInterruptSource)?
-    weak var owner: LocalAPICs?
+    // Not weak: that would make each use of the owner slower. It lets go of itself here before it goes.
+    unowned var owner: LocalAPICs?
   }
 
   /// What is done after the lock is released.
@@ -40,6 +41,7 @@ public final class LocalAPIC: BusDevice {
 
   let clock: any DeviceClock
   private let timer: any DeviceTimer
+  private let link = TimerLink()
   private let line: ExternalLine
   private let shared: PlaneLock<Shared>
   // Both are written under the lock, and read by anybody.
@@ -55,7 +57,8 @@ public final class LocalAPIC: BusDevice {
     let core = LocalAPICCore(id: id, options: options, counter: counter)
     publishedAddress.store(core.address.rawValue, ordering: .relaxed)
     shared = PlaneLock(Shared(core: core))
-    timer.whenExpired { [weak self] in self?.timerExpired() }
+    timer.whenExpired { [link] in link.apic?.timerExpired() }
+    link.apic = self
   }
 
   deinit { timer.disarm() }
@@ -64,17 +67,19 @@ public final class LocalAPIC: BusDevice {
 
   /// Runs `body` on the registers and collects what follows from it.
   private func change<Result: Sendable>(
+    isOwn: Bool,
     _ body: (inout LocalAPICCore) -> Result
-  ) -> (result: Result, deeds: Deeds) {
+  ) -> (result: Result, deeds: Deeds?) {
     shared.withLock { shared in
       // The newest level, whichever thread brought it: two that overtake one another do no harm.
       shared.core.setLINT0(line.level)
       let result = body(&shared.core)
-      return (result, settle(&shared))
+      return (result, settle(&shared, isOwn: isOwn))
     }
   }
 
-  private func settle(_ shared: inout Shared) -> Deeds {
+  /// Publishes what has changed, and finds what is to be done; `nil` if that is nothing.
+  private func settle(_ shared: inout Shared, isOwn: Bool) -> Deeds? {
     shared.core.settleTimer()
     let address = shared.core.address.rawValue
     if address != publishedAddress.load(ordering: .relaxed) {
@@ -84,9 +89,11 @@ public final class LocalAPIC: BusDevice {
     let after = shared.core.work
     if after != before { publishedWork.store(after.rawValue, ordering: .sequentiallyConsistent) }
 
+    let wakes = !isOwn && after.rawValue & ~before.rawValue != 0
+    guard wakes || !shared.core.effects.isEmpty else { return nil }
     var deeds = Deeds(effects: shared.core.effects)
     shared.core.effects = LocalAPICCore.Effects()
-    if !after.isSubset(of: before) { deeds.wake = shared.wake }
+    if wakes { deeds.wake = shared.wake }
     if deeds.effects.endOfInterrupt != nil { deeds.endOfInterrupt = shared.endOfInterrupt }
     if deeds.effects.request != nil { deeds.owner = shared.owner }
     return deeds
@@ -108,17 +115,19 @@ public final class LocalAPIC: BusDevice {
   /// A change by the processor itself, which needs no waking to see it.
   @discardableResult
   func own<Result: Sendable>(_ body: (inout LocalAPICCore) -> Result) -> Result {
-    let (result, deeds) = change(body)
-    act(on: deeds)
+    let (result, deeds) = change(isOwn: true, body)
+    if let deeds { act(on: deeds) }
     return result
   }
 
   /// A change by anybody else.
   @discardableResult
   func foreign<Result: Sendable>(_ body: (inout LocalAPICCore) -> Result) -> Result {
-    let (result, deeds) = change(body)
-    act(on: deeds)
-    deeds.wake?()
+    let (result, deeds) = change(isOwn: false, body)
+    if let deeds {
+      act(on: deeds)
+      deeds.wake?()
+    }
     return result
   }
 
@@ -170,6 +179,13 @@ public final class LocalAPIC: BusDevice {
       shared.endOfInterrupt = endOfInterrupt
       shared.external = external
     }
+  }
+
+  /// The owner goes: no messages and no timer from here on.
+  func abandon() {
+    link.apic = nil
+    timer.disarm()
+    shared.withLock { $0.owner = nil }
   }
 
   /// Lets go of everything that may lead back to its owner.

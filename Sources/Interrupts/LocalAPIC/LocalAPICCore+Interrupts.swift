@@ -38,10 +38,11 @@ extension LocalAPICCore {
     // SDM volume 3A, 11.4.3: without a local APIC, the pin is the processor's own INTR.
     guard isEnabled else { return lint0Level }
     if isExternalLatched { return true }
+    guard lint0Level else { return false }
     let entry = self[.lint0]
     // The polarity is not looked at: the pin is always driven by the 8259s, which ask for nothing
     // while it is low.
-    return !entry.isMasked && entry.mode == .external && lint0Level
+    return !entry.isMasked && entry.mode == .external
   }
 
   /// What the processor has to look at.

@@ -11,6 +11,8 @@ struct LocalAPICCore: Sendable {
     var request: InterruptRequest?
     /// Whether the host's timer has to be set anew.
     var timerChanged = false
+
+    var isEmpty: Bool { endOfInterrupt == nil && request == nil && !timerChanged }
   }
 
   /// The bits of IA32_APIC_BASE (SDM volume 3A, figure 11-26).
@@ -148,7 +150,7 @@ struct LocalAPICCore: Sendable {
   /// then, all that expires is one with it.
   private var wantedDeadline: UInt64? {
     guard let expiry = timer.expiry, expiry < UInt64(Int64.max) else { return nil }
-    let entry = self[.timer]
+    let entry = vectors[LocalVector.timer.rawValue]
     guard !entry.isMasked else { return nil }
     if entry.vector < 16 {
       return pendingErrors & ErrorBit.receiveIllegalVector == 0 ? expiry : nil

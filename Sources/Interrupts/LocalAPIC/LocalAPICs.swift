@@ -27,6 +27,10 @@ public final class LocalAPICs: MessageTarget {
     for apic in apics { apic.connect(owner: self, endOfInterrupt: nil, external: nil) }
   }
 
+  deinit {
+    for apic in apics { apic.abandon() }
+  }
+
   /// How many there are.
   public var count: Int { apics.count }
 

@@ -11,8 +11,7 @@ public final class PICPair: BusDevice, InterruptController {
   public static var size: UInt64 { 2 }
 
   private let levels: PinLevels
-  // Weak, since who is told of ended interrupts drives the pins, and so holds this.
-  private weak let acknowledgement: (any PinAcknowledgement)?
+  private let acknowledgement: any PinAcknowledgement
   // Nothing is called while it is held.
   private let registers = PlaneLock(PICPairRegisters())
 
@@ -20,7 +19,7 @@ public final class PICPair: BusDevice, InterruptController {
   ///
   /// - Parameters:
   ///   - levels: The levels at its pins: 0 to 15, without 2.
-  ///   - acknowledgement: Told when an interrupt of a pin has ended; not kept alive.
+  ///   - acknowledgement: Told when an interrupt of a pin has ended.
   public init(levels: PinLevels, acknowledgement: any PinAcknowledgement) {
     self.levels = levels
     self.acknowledgement = acknowledgement
@@ -92,7 +91,7 @@ public final class PICPair: BusDevice, InterruptController {
   /// de-asserted in between does not interrupt once more.
   private func finish(_ ending: PICPairRegisters.Ending?) {
     guard let ending else { return }
-    acknowledgement?.acknowledged(.pic(ending.pin))
+    acknowledgement.acknowledged(.pic(ending.pin))
     change { $0.finish(ending) }
   }
 

@@ -3,15 +3,23 @@ import DeviceModel
 extension InterruptRouter {
   /// What is to be done once the lock is released.
   struct Effects {
-    var controllers = Controllers()
     var refreshesIOAPIC = false
     var refreshesPIC = false
+    /// Those of the controllers that are to be told.
+    private(set) var controllers = Controllers()
     /// A message that a line's rise sends.
     var message: (line: GSILine, message: InterruptMessage)?
     /// Further ones: several lines can get a message route at once.
     var moreMessages: [(line: GSILine, message: InterruptMessage)] = []
     /// A line that the kernel has to hold up, or no more.
     var held: GSILine?
+
+    /// Takes those of `all` that are to be told; the others cost nothing.
+    mutating func take(_ all: borrowing Controllers) {
+      if refreshesIOAPIC { controllers.ioAPIC = all.ioAPIC }
+      if refreshesPIC { controllers.pic = all.pic }
+      if held != nil { controllers.resampling = all.resampling }
+    }
 
     mutating func send(_ sent: InterruptMessage, of line: GSILine) {
       if message == nil { message = (line, sent) } else { moreMessages.append((line, sent)) }
@@ -20,8 +28,8 @@ extension InterruptRouter {
 
   /// Acts, with no lock held.
   func perform(_ effects: Effects) {
-    if effects.refreshesIOAPIC { effects.controllers.ioAPIC?.refresh() }
-    if effects.refreshesPIC { effects.controllers.pic?.refresh() }
+    effects.controllers.ioAPIC?.refresh()
+    effects.controllers.pic?.refresh()
     if let (line, message) = effects.message { send(message, of: line) }
     for (line, message) in effects.moreMessages { send(message, of: line) }
     if let line = effects.held, let resampling = effects.controllers.resampling {
@@ -75,7 +83,7 @@ extension InterruptRouter {
         return
       }
       state.set(source, level, &effects)
-      effects.controllers = state.controllers
+      effects.take(state.controllers)
     }
     perform(effects)
   }
@@ -92,7 +100,7 @@ extension InterruptRouter {
       source.line.bound.removeAll { $0 === source }
       source.line.sourceCount -= 1
       state.prune(source.line)
-      effects.controllers = state.controllers
+      effects.take(state.controllers)
     }
     perform(effects)
     withExtendedLifetime(notifier) {}
@@ -109,7 +117,7 @@ extension InterruptRouter {
       source.line.bound.removeAll { $0 === source }
       if notifier != nil { source.line.bound.append(source) }
       if source.isAsserted { state.chooseHolder(of: source, &effects) }
-      effects.controllers = state.controllers
+      effects.take(state.controllers)
     }
     perform(effects)
     withExtendedLifetime(old) {}
@@ -180,11 +188,11 @@ extension InterruptRouter.State {
     let (old, new) = (line.routes, routes)
     line.routes = new
     for route in old where !new.contains(route) {
-      if case .pin(let pin) = route { users[pin]?.removeAll { $0 === line } }
+      if let index = route.pinIndex { pins[index].lines.removeAll { $0 === line } }
       if line.asserted > 0 { apply(route, of: line, false, &effects) }
     }
     for route in new where !old.contains(route) {
-      if case .pin(let pin) = route { users[pin, default: []].append(line) }
+      if let index = route.pinIndex { pins[index].lines.append(line) }
       if line.asserted > 0 { apply(route, of: line, true, &effects) }
     }
   }
@@ -197,14 +205,18 @@ extension InterruptRouter.State {
     _ effects: inout InterruptRouter.Effects
   ) {
     switch route {
-    case .pin(.ioAPIC(let pin)):
-      ioAPIC[pin] += level ? 1 : -1
-      ioAPICLevels.set(pin, ioAPIC[pin] > 0)
-      effects.refreshesIOAPIC = true
-    case .pin(.pic(let pin)):
-      pic[pin] += level ? 1 : -1
-      picLevels.set(pin, pic[pin] > 0)
-      effects.refreshesPIC = true
+    case .pin(let pin):
+      guard let index = pin.index else { return }
+      pins[index].asserted += level ? 1 : -1
+      let isAsserted = pins[index].asserted > 0
+      switch pin {
+      case .ioAPIC(let pin):
+        ioAPICLevels.set(pin, isAsserted)
+        effects.refreshesIOAPIC = true
+      case .pic(let pin):
+        picLevels.set(pin, isAsserted)
+        effects.refreshesPIC = true
+      }
     case .message(let message): if level { effects.send(message, of: line) }
     }
   }

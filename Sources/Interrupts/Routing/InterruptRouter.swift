@@ -10,11 +10,8 @@ import DeviceModel
 public final class InterruptRouter: PinAcknowledgement, Sendable {
   struct State {
     var lines: [UInt32: GSILine] = [:]
-    /// For each pin, how many asserted lines lead to it.
-    var ioAPIC = InlineArray<24, Int32>(repeating: 0)
-    var pic = InlineArray<16, Int32>(repeating: 0)
-    /// The lines that lead to each pin.
-    var users: [ControllerPin: [GSILine]] = [:]
+    /// The I/O APIC's pins, and then the 8259s'.
+    var pins = InlineArray<40, RouterPin>(repeating: RouterPin())
     var controllers = Controllers()
     let ioAPICLevels: PinLevels
     let picLevels: PinLevels
@@ -95,7 +92,7 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
         state.setRoutes(of: line, [], &effects)
       }
       state.prune()
-      effects.controllers = state.controllers
+      effects.take(state.controllers)
     }
     perform(effects)
   }
@@ -110,7 +107,7 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
       let line = state.line(gsi)
       state.setRoutes(of: line, routes, &effects)
       state.prune(line)
-      effects.controllers = state.controllers
+      effects.take(state.controllers)
     }
     perform(effects)
   }
@@ -133,10 +130,11 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
   /// The end of the interrupt of a pin, by its controller: de-asserts what is bound to it and asserted,
   /// and then tells whose that was.
   public func acknowledged(_ pin: ControllerPin) {
+    guard let index = pin.index else { return }
     var effects = Effects()
-    var notifiers: [@Sendable () -> Void] = []
+    var notifiers = EndNotifiers()
     state.withLock { state in
-      for line in state.users[pin] ?? [] {
+      for line in state.pins[index].lines {
         line.counters.ended &+= 1
         if !line.hasBeenUpSinceEnd, !line.isAsserted { line.counters.spurious &+= 1 }
         for source in line.bound where source.isAsserted {
@@ -154,10 +152,10 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
         // A line that is still up interrupts once more, and for that it need not rise.
         line.hasBeenUpSinceEnd = line.isAsserted
       }
-      effects.controllers = state.controllers
+      effects.take(state.controllers)
     }
     perform(effects)
-    for notifier in notifiers { notifier() }
+    notifiers.call()
   }
 }
 
