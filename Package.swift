@@ -32,6 +32,8 @@ let package = Package(
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostOS", targets: ["HostOS"]),
     .library(name: "Interrupts", targets: ["Interrupts"]),
+    .library(name: "KVM", targets: ["KVM"]),
+    .library(name: "Machine", targets: ["Machine"]),
     .library(name: "Platform", targets: ["Platform"]),
     .library(name: "Virtio", targets: ["Virtio"]),
   ],

@@ -32,6 +32,32 @@ let package = Package(
       dependencies: ["CFLICPeer", .product(name: "Interrupts", package: "apus")],
       swiftSettings: settings
     ),
+    // A guest that is interrupted, and how its interrupts are timed.
+    .target(
+      name: "InterruptGuest",
+      dependencies: ["DeviceModel", "GuestMemory", "HostOS", "KVM"]
+        .map { .product(name: $0, package: "apus") },
+      path: "Benchmarks/InterruptGuest",
+      swiftSettings: settings
+    ),
+    // Interrupts and their ends in the models, and in KVM; built and run by `interrupts`.
+    .executableTarget(
+      name: "interrupt-benchmark",
+      dependencies: ["InterruptGuest"]
+        + ["DeviceModel", "HostOS", "Interrupts", "KVM", "Platform"]
+        .map { .product(name: $0, package: "apus") },
+      path: "Benchmarks/Interrupts",
+      swiftSettings: settings
+    ),
+    // The same through whole machines; built and run by `interrupts`.
+    .executableTarget(
+      name: "interrupt-modes",
+      dependencies: ["InterruptGuest"]
+        + ["DeviceModel", "HostOS", "Interrupts", "KVM", "Machine", "Platform"]
+        .map { .product(name: $0, package: "apus") },
+      path: "Benchmarks/InterruptModes",
+      swiftSettings: settings
+    ),
     // Single functions, with baselines: `swift package benchmark`.
     .executableTarget(
       name: "BusBenchmarks",
