@@ -233,6 +233,7 @@ import Testing
     router.acknowledged(.ioAPIC(16))
 
     #expect(told.withLock { $0 } == [0, 1, 2, 3, 4])
+    #expect(sources.allSatisfy { !$0.isAsserted })
     #expect(router.ioAPICLevels.all == 0)
   }
 
