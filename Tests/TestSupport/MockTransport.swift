@@ -14,6 +14,8 @@ public protocol MockTransport: AnyObject {
   func maximumSize(of index: UInt16) -> UInt16
   /// Places and enables queue `index`, and returns whether it is enabled then.
   func enableQueue(_ index: UInt16, _ queue: MockQueue) -> Bool
+  /// Resets queue `index` alone (virtio 1.2, 2.6.1), and returns whether it is disabled then.
+  func resetQueue(_ index: UInt16) -> Bool
   /// Notifies queue `index`.
   func notify(_ index: UInt16)
   /// Reads the device's configuration.
@@ -64,6 +66,13 @@ public final class DirectTransport: MockTransport {
     controller.setQueueAddress(.used, to: queue.usedRing.rawValue)
     controller.enableQueue()
     return controller.isQueueEnabled
+  }
+
+  /// Resets queue `index` alone.
+  public func resetQueue(_ index: UInt16) -> Bool {
+    controller.queueSelect = index
+    controller.resetQueue()
+    return !controller.isQueueEnabled
   }
 
   /// Notifies queue `index`.
@@ -131,6 +140,13 @@ public final class MMIODriverTransport: MockTransport {
     }
     write(1, 0x44)
     return read(0x44) == 1
+  }
+
+  /// Resets queue `index` alone.
+  public func resetQueue(_ index: UInt16) -> Bool {
+    write(UInt64(index), 0x30)
+    write(1, 0xC0)
+    return read(0xC0) == 0 && read(0x44) == 0
   }
 
   /// Notifies queue `index`.

@@ -10,16 +10,21 @@ final class EchoDevice: VirtioDevice {
   let queueSizes: [UInt16]
   let activations = Atomic(0)
   let resets = Atomic(0)
+  private let workers: QueueWorkers
   private let state = Mutex(State())
 
   private struct State {
-    var worker: QueueWorker?
     var signals: VirtioSignals?
     var features: VirtioFeatures = []
     var written: [UInt64] = []
   }
 
-  init(queueSizes: [UInt16] = [64]) { self.queueSizes = queueSizes }
+  /// Serves queues of these sizes; those of a group, or all of them, share a service.
+  init(queueSizes: [UInt16] = [64], groups: [[Int]]? = nil, threads: [QueueThread] = []) {
+    self.queueSizes = queueSizes
+    let groups = groups ?? [Array(queueSizes.indices)]
+    workers = QueueWorkers("echo", groups: groups, threads: threads)
+  }
 
   var type: VirtioDeviceType { VirtioDeviceType(rawValue: 42) }
   var name: String { "echo" }
@@ -46,15 +51,8 @@ final class EchoDevice: VirtioDevice {
 
   func activate(_ activation: VirtioActivation) throws {
     activations.wrappingAdd(1, ordering: .relaxed)
-    let worker = try QueueWorker(
-      "echo",
-      serving: activation.queues.compactMap { $0 },
-      of: activation
-    ) {
-      EchoService(activation.memory)
-    }
+    try workers.start(activation) { _ in EchoService(activation.memory) }
     state.withLock { state in
-      state.worker = worker
       state.signals = activation.signals
       state.features = activation.features
     }
@@ -62,8 +60,11 @@ final class EchoDevice: VirtioDevice {
 
   func reset() {
     resets.wrappingAdd(1, ordering: .relaxed)
-    state.withLock { $0.worker.take() }?.stop()
+    workers.stop()
   }
+
+  func resetQueue(_ index: Int) { workers.stopQueue(index) }
+  func restartQueue(_ queue: VirtqueueConfiguration) throws { try workers.startQueue(queue) }
 }
 
 /// Sends the readable bytes of each chain back.

@@ -34,6 +34,17 @@ import Virtio
     #expect(registers.read(0x0C) == 0x5355_5041)
   }
 
+  @Test func aQueueIsResetByItsRegister() throws {
+    try driver.negotiate()
+    let queue = try driver.makeQueue(0)
+    driver.start()
+    try driver.request(0, queue, [.readable(0x100000, 4), .writable(0x200000, 8)])
+    #expect(registers.resetQueue(0))
+    let again = try driver.makeQueue(0, size: 8)
+    let buffers: [MockBuffer] = [.readable(0x100000, 4), .writable(0x200000, 8)]
+    #expect(try driver.request(0, again, buffers) == 4)
+  }
+
   @Test func theDriverFindsTheQueues() {
     #expect(registers.maximumSize(of: 0) == 64)
     #expect(registers.maximumSize(of: 1) == 16)

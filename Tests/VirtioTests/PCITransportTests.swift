@@ -1,3 +1,4 @@
+import GuestMemory
 import HostOS
 import PCI
 import TestSupport
@@ -44,7 +45,7 @@ func everyStructureHasACapability(kind: UInt64, size: UInt64, count: UInt64) thr
   rig.write(0x00, 0, width: 4)
   #expect(rig.read(0x04, width: 4) == 1 << 5 | 1 << 28 | 1 << 29)
   rig.write(0x00, 1, width: 4)
-  #expect(rig.read(0x04, width: 4) == 0b1000101)
+  #expect(rig.read(0x04, width: 4) == 1 << 8 | 0b1000101)
   rig.write(0x00, 2, width: 4)
   #expect(rig.read(0x04, width: 4) == 0)
 }
@@ -226,4 +227,33 @@ func anAccessWindowThatPointsNowhereDoesNothing(
   rig.configure(window + 16, 0xAABB_CCDD)
 
   #expect(rig.configuration(window + 16) == 0xAABB_CCDD)
+}
+
+@Test func aQueueThatIsResetHasNoVectorAndIsDisabled() throws {
+  let rig = try PCITransportRig()
+  for status in [1, 3] as [UInt64] { rig.write(0x14, status, width: 1) }
+  rig.write(0x08, 1, width: 4)
+  rig.write(0x0C, 1 << 8 | 1, width: 4)
+  rig.write(0x14, 0xB, width: 1)
+  rig.write(0x1A, 1, width: 2)
+  rig.write(0x20, 0x1000, width: 8)
+  rig.write(0x28, 0x2000, width: 8)
+  rig.write(0x30, 0x3000, width: 8)
+  rig.write(0x1C, 1, width: 2)
+  rig.write(0x14, 0xF, width: 1)
+  #expect(rig.read(0x1A, width: 2) == 1)
+
+  rig.write(0x3A, 1, width: 2)
+
+  #expect(rig.probe.queueResets == [0])
+  #expect(rig.read(0x3A, width: 2) == 0)
+  #expect(rig.read(0x1C, width: 2) == 0)
+  #expect(rig.read(0x1A, width: 2) == 0xFFFF)
+  #expect(rig.read(0x20, width: 4) == 0)
+  rig.write(0x20, 0x4000, width: 8)
+  rig.write(0x28, 0x5000, width: 8)
+  rig.write(0x30, 0x6000, width: 8)
+  rig.write(0x1C, 1, width: 2)
+  #expect(rig.read(0x1C, width: 2) == 1)
+  #expect(rig.probe.queueRestarts == [GuestAddress(0x4000)])
 }

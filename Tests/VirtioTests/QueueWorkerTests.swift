@@ -1,6 +1,5 @@
 import GuestMemory
 import HostOS
-import Synchronization
 import TestSupport
 import Testing
 import Virtio
@@ -209,25 +208,5 @@ import Virtio
     #expect(Array(heads.prefix(returned.count)) == returned)
     #expect(heads.count - returned.count <= 32)
     #expect(returned.count > 0)
-  }
-
-  /// Runs `body` while another thread runs `background` again and again, and waits for both.
-  private func withBackground(
-    _ background: @escaping () -> Void,
-    _ body: () throws -> Void
-  ) throws {
-    nonisolated(unsafe) let background = background
-    let isDone = Flag()
-    let thread = try Thread("background") {
-      while !isDone.value.load(ordering: .relaxed) { background() }
-    }
-    let result = Result { try body() }
-    isDone.value.store(true, ordering: .relaxed)
-    thread.join()
-    try result.get()
-  }
-
-  private final class Flag: Sendable {
-    let value = Atomic(false)
   }
 }

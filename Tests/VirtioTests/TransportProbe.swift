@@ -1,3 +1,4 @@
+import GuestMemory
 import HostOS
 import Synchronization
 import Virtio
@@ -7,6 +8,8 @@ final class TransportProbe: VirtioDevice {
   private struct State {
     var activation: VirtioActivation?
     var resets = 0
+    var queueResets: [Int] = []
+    var queueRestarts: [GuestAddress] = []
     var configuration = ConfigurationBytes()
   }
 
@@ -25,6 +28,8 @@ final class TransportProbe: VirtioDevice {
 
   var activation: VirtioActivation? { state.withLock { $0.activation } }
   var resets: Int { state.withLock { $0.resets } }
+  var queueResets: [Int] { state.withLock { $0.queueResets } }
+  var queueRestarts: [GuestAddress] { state.withLock { $0.queueRestarts } }
 
   func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
     state.withLock { $0.configuration.read(offset: offset, width: width) }
@@ -44,5 +49,11 @@ final class TransportProbe: VirtioDevice {
       state.activation = nil
       state.resets += 1
     }
+  }
+
+  func resetQueue(_ index: Int) { state.withLock { $0.queueResets.append(index) } }
+
+  func restartQueue(_ queue: VirtqueueConfiguration) {
+    state.withLock { $0.queueRestarts.append(queue.descriptorTable) }
   }
 }

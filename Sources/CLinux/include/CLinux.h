@@ -89,3 +89,13 @@ uintptr_t apus_image_start(void);
 uintptr_t apus_code_end(void);
 // Has a signal that is about to kill the process put this terminal back first; NULL ends that.
 void apus_restore_terminal_on_crash(int terminal, const struct termios *state);
+// Tells the processor that this is a loop that waits.
+static inline void apus_relax(void) {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#else
+  apus_compiler_barrier();
+#endif
+}
+// On how many processors the calling thread may run (sched_getaffinity(2)); 1 where that cannot be told.
+int apus_cpu_count(void);

@@ -1,4 +1,3 @@
-import HostOS
 import Synchronization
 
 /// A virtio disk over a raw image (virtio 1.2, 5.2), each of whose queues a thread of its own serves.
@@ -14,7 +13,7 @@ public final class Block: VirtioDevice {
   private let bytes: ConfigurationBytes
   private let queueCount: Int
   private let cache = BlockCache()
-  private let workers = Mutex<[QueueWorker]>([])
+  private let workers: QueueWorkers
 
   private static var queueSize: UInt16 { 256 }
 
@@ -25,13 +24,21 @@ public final class Block: VirtioDevice {
   ///   - name: Its name in log lines and of its thread, such as `disk0`.
   ///   - serial: What the guest reads as its identification, 20 bytes of it; the name if not given.
   ///   - queueCount: How many queues it has, 1 to 64; as many as the guest has processors is good.
-  public init(_ image: DiskImage, name: String, serial: String? = nil, queueCount: Int = 1) {
+  ///   - threads: Serve the queues, dealt out in turn; without any, each queue gets one of its own.
+  public init(
+    _ image: DiskImage,
+    name: String,
+    serial: String? = nil,
+    queueCount: Int = 1,
+    threads: [QueueThread] = []
+  ) {
     precondition((1...64).contains(queueCount), "\(queueCount) queues")
     self.image = image
     self.name = name
     self.serial = serial ?? name
     self.queueCount = queueCount
     bytes = BlockConfiguration.bytes(of: image, queueCount: queueCount, queueSize: Self.queueSize)
+    workers = QueueWorkers(name, groups: (0..<queueCount).map { [$0] }, threads: threads)
   }
 
   /// A block device.
@@ -74,32 +81,24 @@ public final class Block: VirtioDevice {
     BlockService(image, serial: serial, cache, activation)
   }
 
-  /// Starts the threads that serve the queues.
+  /// Starts to serve the queues.
   public func activate(_ activation: VirtioActivation) throws {
     let (image, serial, cache) = (image, serial, cache)
-    let queues = activation.queues.compactMap { $0 }
-    let started = try queues.map { queue in
-      try QueueWorker(
-        queues.count == 1 ? "virtio-\(name)" : "virtio-\(name).\(queue.index)",
-        serving: [queue],
-        of: activation
-      ) {
-        BlockService(image, serial: serial, cache, activation)
-      }
-    }
-    workers.withLock { $0 = started }
+    try workers.start(activation) { _ in BlockService(image, serial: serial, cache, activation) }
   }
 
-  /// Ends the threads after the requests that they are at.
+  /// Ends after the requests that are under way.
   public func reset() {
-    let ended = workers.withLock { workers in
-      defer { workers = [] }
-      return workers
-    }
-    for worker in ended { worker.stop() }
+    workers.stop()
     // 5.2.5.1: the cache is on unless the driver says otherwise.
     cache.isOn = true
   }
+
+  /// Serves the queue no more.
+  public func resetQueue(_ index: Int) { workers.stopQueue(index) }
+
+  /// Serves the queue again.
+  public func restartQueue(_ queue: VirtqueueConfiguration) throws { try workers.startQueue(queue) }
 }
 
 /// Whether a write may be completed before it is on stable storage; any thread may look and switch.

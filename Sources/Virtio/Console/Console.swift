@@ -11,10 +11,10 @@ public final class Console: VirtioDevice {
   public let name: String
 
   private let port: ConsolePort
+  private let workers: QueueWorkers
   private let state: Mutex<State>
 
   private struct State {
-    var worker: QueueWorker?
     var signals: VirtioSignals?
     var bytes = ConfigurationBytes()
   }
@@ -36,6 +36,7 @@ public final class Console: VirtioDevice {
   ) {
     self.name = name
     hasSize = size != nil
+    workers = QueueWorkers(name, groups: [[0, 1]])
     port = ConsolePort(input: input, output: output)
     var initial = State()
     if let size {
@@ -73,27 +74,21 @@ public final class Console: VirtioDevice {
   /// Starts the thread that serves both queues.
   public func activate(_ activation: VirtioActivation) throws {
     let port = port
-    let started = try QueueWorker(
-      "virtio-\(name)",
-      serving: activation.queues.compactMap { $0 },
-      of: activation
-    ) {
-      ConsoleService(port, activation)
-    }
-    state.withLock { state in
-      state.worker = started
-      state.signals = activation.signals
-    }
+    try workers.start(activation) { _ in ConsoleService(port, activation) }
+    state.withLock { $0.signals = activation.signals }
   }
 
   /// Ends the thread.
   public func reset() {
-    let worker = state.withLock { state in
-      state.signals = nil
-      return state.worker.take()
-    }
-    worker?.stop()
+    state.withLock { $0.signals = nil }
+    workers.stop()
   }
+
+  /// Serves the queue no more.
+  public func resetQueue(_ index: Int) { workers.stopQueue(index) }
+
+  /// Serves the queue again.
+  public func restartQueue(_ queue: VirtqueueConfiguration) throws { try workers.startQueue(queue) }
 }
 
 extension VirtioFeatures {

@@ -47,6 +47,7 @@ final class ConsoleService: QueueService {
     // Nothing of it has gone out: whoever comes next begins it. Otherwise it counts as printed, so
     // that nothing is printed twice.
     if hasTransmitted { queue.complete(transmitting, written: 0) } else { queue.putBack() }
+    outputRange = 0..<0
   }
 
   /// Gives input to the driver, where it has buffers for it.

@@ -1,9 +1,10 @@
 /// A virtio device: what its author writes, whatever transport carries it.
 ///
 /// A ``VirtioDeviceController`` owns the device and guards the order of calls: ``activate(_:)`` and
-/// ``reset()`` never overlap, and a second activation comes only after a reset. Both come on a
-/// vCPU's thread, as do the configuration accesses, those from several vCPUs at once and also
-/// before activation. The device works on threads of its own, usually a ``QueueWorker``.
+/// ``reset()`` never overlap, nor do the resets of single queues, and a second activation comes only
+/// after a reset. All come on a vCPU's thread, as do the configuration accesses, those from several
+/// vCPUs at once and also before activation. The device works on threads of its own, usually those
+/// of its ``QueueWorkers``.
 public protocol VirtioDevice: AnyObject, Sendable {
   /// Which kind of device this is (virtio 1.2, 5).
   var type: VirtioDeviceType { get }
@@ -38,6 +39,16 @@ public protocol VirtioDevice: AnyObject, Sendable {
   /// Returns only when no thread of the device touches guest memory or the queues any more; called
   /// whether or not the device is active. Threads of the device may still signal while it waits.
   func reset()
+
+  /// Stops serving queue `index` of an active device, which the driver resets (virtio 1.2, 2.6.1).
+  ///
+  /// Returns only when no thread of the device touches the queue or its buffers any more; the other
+  /// queues go on. Requests that were taken are ended first.
+  func resetQueue(_ index: Int)
+  /// Serves a queue of an active device from now on, which was reset or has not been enabled before.
+  ///
+  /// An error puts the device into `DEVICE_NEEDS_RESET`.
+  func restartQueue(_ queue: VirtqueueConfiguration) throws
 }
 
 extension VirtioDevice {

@@ -25,6 +25,6 @@ public struct VirtioFeatures: OptionSet, Hashable, Sendable {
 
   /// The features that every device here has, whatever its type and its transport.
   @inlinable public static var common: Self {
-    [.indirectDescriptors, .eventIndex, .version1, .packedRing]
+    [.indirectDescriptors, .eventIndex, .version1, .packedRing, .ringReset]
   }
 }

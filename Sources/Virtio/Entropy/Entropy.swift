@@ -1,6 +1,3 @@
-import HostOS
-import Synchronization
-
 /// A virtio source of random bytes (virtio 1.2, 5.4), taken from the host's kernel.
 public final class Entropy: VirtioDevice {
   /// The most bytes that one request gets.
@@ -9,10 +6,13 @@ public final class Entropy: VirtioDevice {
   /// The device's name in the log.
   public let name: String
 
-  private let worker = Mutex<QueueWorker?>(nil)
+  private let workers: QueueWorkers
 
   /// Makes a source of random bytes.
-  public init(name: String = "rng0") { self.name = name }
+  public init(name: String = "rng0") {
+    self.name = name
+    workers = QueueWorkers(name, groups: [[0]])
+  }
 
   /// An entropy device.
   public var type: VirtioDeviceType { .entropy }
@@ -27,18 +27,15 @@ public final class Entropy: VirtioDevice {
 
   /// Starts the thread that serves the queue.
   public func activate(_ activation: VirtioActivation) throws {
-    let started = try QueueWorker(
-      "virtio-\(name)",
-      serving: activation.queues.compactMap { $0 },
-      of: activation
-    ) {
-      EntropyService(activation)
-    }
-    worker.withLock { $0 = started }
+    try workers.start(activation) { _ in EntropyService(activation) }
   }
 
   /// Ends the thread.
-  public func reset() {
-    worker.withLock { $0.take() }?.stop()
-  }
+  public func reset() { workers.stop() }
+
+  /// Serves the queue no more.
+  public func resetQueue(_ index: Int) { workers.stopQueue(index) }
+
+  /// Serves the queue again.
+  public func restartQueue(_ queue: VirtqueueConfiguration) throws { try workers.startQueue(queue) }
 }

@@ -27,6 +27,7 @@ enum MMIORegister: UInt64 {
   case sharedMemoryLengthHigh = 0x0B4
   case sharedMemoryBaseLow = 0x0B8
   case sharedMemoryBaseHigh = 0x0BC
+  case queueReset = 0x0C0
   case configurationGeneration = 0x0FC
 
   /// Where the device-specific configuration begins.

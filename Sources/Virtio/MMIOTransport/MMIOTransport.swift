@@ -130,7 +130,9 @@ public final class MMIOTransport: BusDevice {
     case .configurationGeneration: controller.configurationGeneration
     case .deviceFeaturesSelect, .driverFeatures, .driverFeaturesSelect, .queueSelect, .queueSize,
       .queueNotify, .interruptAcknowledge, .queueDescriptorsLow, .queueDescriptorsHigh,
-      .queueDriverLow, .queueDriverHigh, .queueDeviceLow, .queueDeviceHigh, .sharedMemorySelect:
+      .queueDriverLow, .queueDriverHigh, .queueDeviceLow, .queueDeviceHigh, .sharedMemorySelect,
+      // A reset is over before the write of it returns.
+      .queueReset:
       0
     }
   }
@@ -158,6 +160,7 @@ public final class MMIOTransport: BusDevice {
     case .queueDriverHigh: controller.setQueueAddressHigh(.available, to: value)
     case .queueDeviceLow: controller.setQueueAddressLow(.used, to: value)
     case .queueDeviceHigh: controller.setQueueAddressHigh(.used, to: value)
+    case .queueReset: if value & 1 == 1 { controller.resetQueue() }
     case .magicValue, .version, .deviceID, .vendorID, .deviceFeatures, .queueSizeMaximum,
       .interruptStatus, .sharedMemorySelect, .sharedMemoryLengthLow, .sharedMemoryLengthHigh,
       .sharedMemoryBaseLow, .sharedMemoryBaseHigh, .configurationGeneration:

@@ -72,7 +72,8 @@ extension PCITransport {
     case .queueDriverHigh: high(controller.queueAddress(.available))
     case .queueDeviceLow: low(controller.queueAddress(.used))
     case .queueDeviceHigh: high(controller.queueAddress(.used))
-    // There only with VIRTIO_F_NOTIF_CONFIG_DATA and VIRTIO_F_RING_RESET, which are not offered.
+    // A reset is over before the write of it returns (4.1.4.3.1); VIRTIO_F_NOTIF_CONFIG_DATA is not
+    // offered.
     case .queueNotifyData, .queueReset: 0
     }
   }
@@ -96,8 +97,12 @@ extension PCITransport {
     case .queueDriverHigh: controller.setQueueAddressHigh(.available, to: value)
     case .queueDeviceLow: controller.setQueueAddressLow(.used, to: value)
     case .queueDeviceHigh: controller.setQueueAddressHigh(.used, to: value)
+    case .queueReset:
+      guard half == 1, let index = controller.resetQueue() else { return }
+      // 2.6.1.1: nothing of what the driver had set for the queue stays.
+      interrupts.setVector(PCIInterrupts.noVector, ofQueue: index)
     case .deviceFeature, .queueCount, .configurationGeneration, .queueNotifyOffset,
-      .queueNotifyData, .queueReset:
+      .queueNotifyData:
       break
     }
   }

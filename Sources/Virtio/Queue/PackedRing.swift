@@ -147,6 +147,11 @@ struct PackedRing: ~Copyable {
     return passed > 0 && UInt32(passed) <= count
   }
 
+  /// Whether the driver seems to have made a chain available.
+  func hasChains(in memory: GuestMemory) -> Bool {
+    isAvailable(memory.ringWord64(at: place(of: nextAvailable) &+ 8))
+  }
+
   /// Asks for a kick, and returns whether chains came before the driver could see that.
   mutating func enableNotifications(in memory: GuestMemory) -> Bool {
     // One store of the whole structure: its flags never go with another descriptor's number.

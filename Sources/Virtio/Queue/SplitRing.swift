@@ -122,6 +122,11 @@ struct SplitRing: ~Copyable {
     return nextUsed &- event &- 1 < nextUsed &- old
   }
 
+  /// Whether the driver seems to have made a chain available.
+  func hasChains(in memory: GuestMemory) -> Bool {
+    nextAvailable != knownAvailable || memory.ringWord16(at: available &+ 2) != nextAvailable
+  }
+
   /// Asks for a kick, and returns whether chains came before the driver could see that.
   mutating func enableNotifications(in memory: GuestMemory) -> Bool {
     if hasEventIndex {

@@ -101,6 +101,11 @@ public struct Virtqueue: ~Copyable {
     isPacked ? packed.needsInterrupt(in: memory) : split.needsInterrupt(in: memory)
   }
 
+  /// Whether there seems to be a chain to take; a look that checks nothing and takes nothing.
+  public var hasChains: Bool {
+    isPacked ? packed.hasChains(in: memory) : split.hasChains(in: memory)
+  }
+
   /// Asks the driver for a kick with the next chain.
   ///
   /// - Returns: Whether chains came before the driver could see that; it does not kick for those.

@@ -4,8 +4,8 @@ import Synchronization
 /// The queue registers, for the queue that the driver has selected (virtio 1.2, 4.1.4.3 and 4.2.2).
 ///
 /// Where the driver selected a queue that does not exist, reads are zero and writes are ignored. A
-/// queue's place is fixed once it is enabled, and the set of enabled queues once the driver is
-/// ready.
+/// queue's place is fixed while it is enabled, and without `VIRTIO_F_RING_RESET` the set of enabled
+/// queues once the driver is ready.
 extension VirtioDeviceController {
   /// The number of the selected queue.
   public var queueSelect: UInt16 {
@@ -47,6 +47,10 @@ extension VirtioDeviceController {
   ///
   /// One that fails the check stays disabled, and the device needs a reset.
   public func enableQueue() {
+    if hasRingReset, signals.status.contains(.driverOK) {
+      restartQueue()
+      return
+    }
     guard !isRunning("enables a queue") else { return }
     let failure: (Int, VirtqueueError)? = registers.withLock { registers in
       let index = Int(registers.queueSelect)
@@ -110,8 +114,7 @@ extension VirtioDeviceController {
 
   /// Whether it is too late for what the driver does, which is then logged.
   private func isRunning(_ what: String) -> Bool {
-    // 3.1.1: queues are set up before DRIVER_OK; a later change needs VIRTIO_F_RING_RESET, which is
-    // not offered.
+    // 3.1.1: queues are set up before DRIVER_OK; a later change needs VIRTIO_F_RING_RESET.
     guard signals.status.contains(.driverOK) else { return false }
     signals.log.warning("driver \(what) after DRIVER_OK: ignored")
     return true

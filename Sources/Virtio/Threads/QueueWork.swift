@@ -1,0 +1,165 @@
+import GuestMemory
+import HostOS
+
+/// An assignment on its thread: the service, and the queues by number.
+///
+/// Everything here happens on that thread.
+final class QueueWork {
+  let assignment: QueueAssignment
+  private let number: UInt32
+  private let service: any QueueService
+  private var slots: [QueueSlot?] = []
+  private let completions: Int32?
+
+  /// Takes up the queues; chains may have been made available before, so each starts ready.
+  ///
+  /// - Throws: ``QueueFault``, or `SystemError`; then nothing is left in `poller`.
+  init(_ assignment: QueueAssignment, number: UInt32, _ poller: borrowing Poller) throws {
+    self.assignment = assignment
+    self.number = number
+    service = assignment.makeService()
+    completions = service.completions
+    do {
+      if let completions {
+        try poller.add(completions, token: QueueToken(work: number, .completions).rawValue)
+      }
+      for queue in assignment.queues { try start(queue, poller) }
+    } catch {
+      end(poller)
+      throw error
+    }
+  }
+
+  /// Whether any queue is to be served.
+  var isReady: Bool { slots.contains { $0?.isReady == true } }
+
+  /// Serves a piece of each queue that is ready.
+  func step(_ poller: borrowing Poller) throws {
+    for index in slots.indices {
+      guard let slot = slots[index], slot.isReady else { continue }
+      try step(slot, index, poller)
+    }
+  }
+
+  /// Makes queues ready that have got chains, or completions, of which no event told yet.
+  func look() {
+    if completions != nil, service.hasCompletions { resume() }
+    for slot in slots { slot?.look() }
+  }
+
+  /// Asks for kicks where there is nothing to do.
+  func arm() {
+    for slot in slots { slot?.arm() }
+  }
+
+  /// What an epoll event means for a queue.
+  func receive(_ token: QueueToken, _ poller: borrowing Poller) {
+    if token.source == .completions {
+      resume()
+      return
+    }
+    guard slots.indices.contains(token.slot), let slot = slots[token.slot] else { return }
+    switch (token.source, slot.phase) {
+    case (.kick, .waitingForKick):
+      slot.kick.drain()
+      slot.queue.disableNotifications()
+      slot.phase = .ready
+    case (.kick, .drained):
+      slot.kick.drain()
+      slot.phase = .ready
+    case (.kick, _):
+      // It is looked at before it sleeps again.
+      slot.kick.drain()
+    case (.blocked, .blocked(let descriptor)):
+      try? poller.remove(descriptor)
+      slot.phase = .ready
+    default: break
+    }
+  }
+
+  /// Takes up a queue, at a number of its own.
+  func start(_ configuration: VirtqueueConfiguration, _ poller: borrowing Poller) throws {
+    guard find(configuration.index) == nil else { return }
+    let slot: QueueSlot
+    do throws(VirtqueueError) {
+      slot = try QueueSlot(configuration, in: assignment.memory)
+    } catch {
+      throw QueueFault(index: configuration.index, error: error)
+    }
+    let index = slots.firstIndex { $0 == nil } ?? slots.count
+    try poller.add(
+      slot.kick.rawValue,
+      token: QueueToken(work: number, slot: index, .kick).rawValue
+    )
+    slot.queue.disableNotifications()
+    if index == slots.count { slots.append(slot) } else { slots[index] = slot }
+  }
+
+  /// Ends what is under way on queue `index`, and serves it no more.
+  func stop(_ index: Int, _ poller: borrowing Poller) {
+    guard let number = find(index), let slot = slots[number] else { return }
+    try? poller.remove(slot.kick.rawValue)
+    if case .blocked(let descriptor) = slot.phase { try? poller.remove(descriptor) }
+    service.finish(&slot.queue)
+    slot.deliver(assignment.signals)
+    assignment.note(slot.queue.state, of: index)
+    slots[number] = nil
+  }
+
+  /// Ends what is under way on all queues, and serves none any more.
+  func end(_ poller: borrowing Poller) {
+    for slot in slots {
+      guard let slot else { continue }
+      stop(slot.queue.index, poller)
+    }
+    if let completions { try? poller.remove(completions) }
+  }
+
+  /// Serves a piece of one queue.
+  private func step(_ slot: QueueSlot, _ index: Int, _ poller: borrowing Poller) throws {
+    let outcome: QueueOutcome
+    do throws(VirtqueueError) {
+      outcome = try service.serve(&slot.queue)
+    } catch {
+      slot.deliver(assignment.signals)
+      throw QueueFault(index: slot.queue.index, error: error)
+    }
+    slot.deliver(assignment.signals)
+    switch outcome {
+    case .busy: break
+    case .drained: slot.phase = .drained
+    case .waiting: slot.phase = .waitingForCompletion
+    case .blocked(let descriptor, let interest):
+      let token = QueueToken(work: number, slot: index, .blocked)
+      try poller.add(descriptor, interest, token: token.rawValue)
+      slot.phase = .blocked(on: descriptor)
+    case .ended: slot.phase = .ended
+    }
+  }
+
+  /// Has the service look at what has ended.
+  private func resume() {
+    for slot in slots {
+      guard let slot else { continue }
+      switch slot.phase {
+      case .drained, .waitingForCompletion: slot.phase = .ready
+      case .waitingForKick:
+        slot.queue.disableNotifications()
+        slot.phase = .ready
+      case .ready, .blocked, .ended: break
+      }
+    }
+  }
+
+  private func find(_ index: Int) -> Int? {
+    slots.firstIndex { $0?.queue.index == index }
+  }
+}
+
+/// A driver's error with the queue that it was made on.
+struct QueueFault: Error, CustomStringConvertible {
+  let index: Int
+  let error: VirtqueueError
+
+  var description: String { "queue \(index): \(error)" }
+}

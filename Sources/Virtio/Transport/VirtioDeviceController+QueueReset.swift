@@ -1,0 +1,64 @@
+import HostOS
+import Synchronization
+
+/// The reset of one queue while the device runs, and its way back (virtio 1.2, 2.6.1).
+extension VirtioDeviceController {
+  /// Resets the selected queue: nothing of the device touches it or its buffers any more once this
+  /// returns, and its registers are as they were before the driver wrote any.
+  ///
+  /// Nothing happens where `VIRTIO_F_RING_RESET` was not agreed on, or the queue is not enabled.
+  ///
+  /// - Returns: The queue's number, if it was reset.
+  @discardableResult
+  public func resetQueue() -> Int? {
+    transition.withLock { _ in
+      let index = Int(queueSelect)
+      guard hasRingReset else {
+        signals.log.warning("driver resets queue \(index) without VIRTIO_F_RING_RESET: ignored")
+        return nil
+      }
+      guard isQueueEnabled else { return nil }
+      if signals.status.contains(.driverOK) { device.resetQueue(index) }
+      kicks[index].drain()
+      registers.withLock { registers in
+        registers.queues[index] = QueueRegisters(
+          maximumSize: registers.queues[index].maximumSize
+        )
+      }
+      return index
+    }
+  }
+
+  /// Takes up a queue that the driver has enabled again; the device runs.
+  ///
+  /// A queue that was never enabled before DRIVER_OK may come this way too: it is as one that has been
+  /// reset (2.6.1.2).
+  func restartQueue() {
+    transition.withLock { _ in
+      // The status may have changed while this waited for a reset.
+      guard signals.status.contains(.driverOK), !signals.status.contains(.needsReset) else {
+        return
+      }
+      let features = wanted
+      let queue: (Int, QueueRegisters)? = registers.withLock { registers in
+        let index = Int(registers.queueSelect)
+        guard registers.queues.indices.contains(index), !registers.queues[index].isEnabled else {
+          return nil
+        }
+        registers.queues[index].isEnabled = true
+        return (index, registers.queues[index])
+      }
+      guard let (index, registers) = queue else { return }
+      do {
+        try check(registers, index, features: features)
+        try device.restartQueue(configuration(registers, index, features: features))
+      } catch {
+        self.registers.withLock { $0.queues[index].isEnabled = false }
+        signals.needsReset("queue \(index): \(error)")
+      }
+    }
+  }
+
+  /// Whether the driver may reset queues.
+  var hasRingReset: Bool { offered.intersection(wanted).contains(.ringReset) }
+}
