@@ -31,6 +31,16 @@ public final class TimerFD: Sendable {
     _ = unsafe timerfd_settime(descriptor.rawValue, Int32(TFD_TIMER_ABSTIME), &setting, nil)
   }
 
+  /// Sets the timer to expire once, so many nanoseconds from now, replacing what it was set to.
+  public func set(after nanoseconds: UInt64) {
+    let wait = min(max(nanoseconds, 1), UInt64(Int64.max))
+    var setting = itimerspec()
+    setting.it_value.tv_sec = Int(wait / 1_000_000_000)
+    setting.it_value.tv_nsec = Int(wait % 1_000_000_000)
+    // SAFETY: as above.
+    _ = unsafe timerfd_settime(descriptor.rawValue, 0, &setting, nil)
+  }
+
   /// Waits until the time has come.
   public func wait() {
     var count: UInt64 = 0

@@ -34,7 +34,7 @@ final class QueueLoop {
       serve()
       if works.contains(where: { $0.work.isReady }) {
         // Others must get in beside a queue that is never empty.
-        for (_, work) in works { work.look() }
+        for (_, work) in works { work.look(poller) }
         turn += 1
         if turn % Self.turns == 0 { wait(timeout: 0) }
         continue
@@ -72,7 +72,7 @@ final class QueueLoop {
     repeat {
       for _ in 0..<Self.looks {
         if mailbox.hasPost { return true }
-        for (_, work) in works { work.look() }
+        for (_, work) in works { work.look(poller) }
         if works.contains(where: { $0.work.isReady }) { return true }
         apus_relax()
       }

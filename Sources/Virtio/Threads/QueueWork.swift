@@ -42,8 +42,8 @@ final class QueueWork {
   }
 
   /// Makes queues ready that have got chains, or completions, of which no event told yet.
-  func look() {
-    if completions != nil, service.hasCompletions { resume() }
+  func look(_ poller: borrowing Poller) {
+    if completions != nil, service.hasCompletions { resume(poller) }
     for slot in slots { slot?.look() }
   }
 
@@ -55,7 +55,7 @@ final class QueueWork {
   /// What an epoll event means for a queue.
   func receive(_ token: QueueToken, _ poller: borrowing Poller) {
     if token.source == .completions {
-      resume()
+      resume(poller)
       return
     }
     guard slots.indices.contains(token.slot), let slot = slots[token.slot] else { return }
@@ -138,7 +138,7 @@ final class QueueWork {
   }
 
   /// Has the service look at what has ended.
-  private func resume() {
+  private func resume(_ poller: borrowing Poller) {
     for slot in slots {
       guard let slot else { continue }
       switch slot.phase {
@@ -146,7 +146,11 @@ final class QueueWork {
       case .waitingForKick:
         slot.queue.disableNotifications()
         slot.phase = .ready
-      case .ready, .blocked, .ended: break
+      case .blocked(let descriptor):
+        // What has ended is to be completed meanwhile, and would keep the thread from sleeping.
+        try? poller.remove(descriptor)
+        slot.phase = .ready
+      case .ready, .ended: break
       }
     }
   }
