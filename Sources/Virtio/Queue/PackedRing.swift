@@ -24,6 +24,11 @@ struct PackedRing: ~Copyable {
   }
 
   let size: UInt16
+  // Where chains under way are noted. Always there, so that nothing is retained on a chain's way.
+  let region: GuestMemory
+  let isTracked: Bool
+  var inflight: PackedInflight
+  private var unfinished = UnfinishedChains()
   private let ring: GuestAddress
   private let driverEvent: GuestAddress
   private let deviceEvent: GuestAddress
@@ -42,7 +47,11 @@ struct PackedRing: ~Copyable {
   private var unsignalled: UInt32 = 0
 
   /// Stands where the configuration's state says.
-  init(_ configuration: VirtqueueConfiguration) {
+  init(_ configuration: VirtqueueConfiguration, in memory: GuestMemory) {
+    let part = configuration.inflight?.part(of: configuration)
+    region = configuration.inflight?.memory ?? memory
+    isTracked = part != nil
+    inflight = PackedInflight(at: part ?? GuestAddress(0), size: configuration.size)
     size = configuration.size
     ring = configuration.descriptorTable
     driverEvent = configuration.availableRing
@@ -63,18 +72,45 @@ struct PackedRing: ~Copyable {
     memory.setRingWord32(EventFlags.enable << 16, at: deviceEvent)
   }
 
+  /// Takes up what another device has left under way.
+  mutating func recover(in memory: GuestMemory) throws(VirtqueueError) {
+    guard isTracked else { return }
+    let isInUse = inflight.isInUse(in: region)
+    let ring = ring
+    let found = try inflight.recover(from: nextUsed, in: region) { position in
+      let word = memory.ringWord64(at: ring &+ (16 &* UInt64(position.index) &+ 8))
+      return Self.isAvailable(word, at: position)
+    }
+    guard isInUse else { return }
+    // Whoever died could not say where it stood: what was taken is what was used and what was not.
+    nextUsed = found.used
+    nextAvailable = found.used
+    nextAvailable.advance(by: found.slots, size: size)
+    out = found.slots
+    unfinished = UnfinishedChains(found.chains)
+  }
+
   /// Takes the next chain, if there is one.
   @inline(__always)
   mutating func pop(
     into chain: inout DescriptorChain,
     isIndirectAllowed: Bool
   ) throws(VirtqueueError) -> Bool {
+    if isTracked {
+      // What a chain gives back is another's to take only once the driver sees that it is done.
+      publish(in: chain.memory)
+      if let entry = unfinished.next() {
+        try walk(again: entry, into: &chain, isIndirectAllowed: isIndirectAllowed)
+        return true
+      }
+    }
     let word = chain.memory.ringWord64(at: place(of: nextAvailable) &+ 8)
     guard isAvailable(word) else {
       chain.removeAll()
       return false
     }
     try walk(from: word, into: &chain, isIndirectAllowed: isIndirectAllowed)
+    if isTracked { chain.ticket.entry = inflight.take(in: region) }
     last = chain.ticket.slots
     out &+= last
     nextAvailable.advance(by: last, size: size)
@@ -82,7 +118,11 @@ struct PackedRing: ~Copyable {
   }
 
   /// Undoes the last pop.
-  mutating func putBack() {
+  mutating func putBack(_ ticket: ChainTicket) {
+    if isTracked {
+      guard !unfinished.putBack() else { return }
+      inflight.putBack(ticket.entry, in: region)
+    }
     precondition(last > 0, "put back without a pop")
     nextAvailable.retreat(by: last, size: size)
     out &-= last
@@ -94,6 +134,9 @@ struct PackedRing: ~Copyable {
   @inline(__always)
   mutating func push(_ ticket: ChainTicket, written: UInt32, in memory: GuestMemory) {
     precondition(ticket.slots <= out, "a chain is completed twice")
+    // A used descriptor beyond the first one that is held back would be the driver's to find after a
+    // death, behind whatever comes in the first one's place.
+    if isTracked { publish(in: memory) }
     // 2.8.1: both bits are as the device's wrap counter. 2.8.3: the write flag says that there may
     // be data.
     var flags = nextUsed.wrap ? DescriptorFlag.available | DescriptorFlag.used : 0
@@ -107,6 +150,7 @@ struct PackedRing: ~Copyable {
       firstPlace = place
       firstWord = word
     }
+    if isTracked { inflight.push(ticket.entry, in: region) }
     // 2.8.6: one used descriptor for the chain, then on by as many as the chain has.
     nextUsed.advance(by: ticket.slots, size: size)
     out &-= ticket.slots
@@ -120,9 +164,11 @@ struct PackedRing: ~Copyable {
   mutating func publish(in memory: GuestMemory) {
     guard isUnpublished else { return }
     isUnpublished = false
+    if isTracked { inflight.willPublish(nextUsed, in: region) }
     // Releasing, and last: the driver goes through them in order, so that it finds none before it
     // finds this one.
     memory.setRingWord64(firstWord, at: firstPlace)
+    if isTracked { inflight.didPublish(nextUsed, in: region) }
   }
 
   /// Whether the driver wants an interrupt for what was published since the last time of asking.
@@ -149,7 +195,7 @@ struct PackedRing: ~Copyable {
 
   /// Whether the driver seems to have made a chain available.
   func hasChains(in memory: GuestMemory) -> Bool {
-    isAvailable(memory.ringWord64(at: place(of: nextAvailable) &+ 8))
+    !unfinished.isEmpty || isAvailable(memory.ringWord64(at: place(of: nextAvailable) &+ 8))
   }
 
   /// Asks for a kick, and returns whether chains came before the driver could see that.
@@ -161,7 +207,7 @@ struct PackedRing: ~Copyable {
     memory.setRingWord32(event, at: deviceEvent)
     // The wish must be visible before the last look; see "kick" above.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    return isAvailable(memory.ringWord64(at: place(of: nextAvailable) &+ 8))
+    return hasChains(in: memory)
   }
 
   /// Tells the driver not to kick.
@@ -172,11 +218,15 @@ struct PackedRing: ~Copyable {
   /// Whether the descriptor that ends in `word` has been made available on the device's way through
   /// the ring (2.8.1).
   @inline(__always)
-  private func isAvailable(_ word: UInt64) -> Bool {
+  private func isAvailable(_ word: UInt64) -> Bool { Self.isAvailable(word, at: nextAvailable) }
+
+  /// Whether it would be, to a device that has come as far as `position`.
+  @inline(__always)
+  private static func isAvailable(_ word: UInt64, at position: PackedPosition) -> Bool {
     let flags = UInt16(truncatingIfNeeded: word >> 48)
     let isAvailable = flags & DescriptorFlag.available != 0
     let isUsed = flags & DescriptorFlag.used != 0
-    return isAvailable == nextAvailable.wrap && isUsed != isAvailable
+    return isAvailable == position.wrap && isUsed != isAvailable
   }
 
   @inline(__always)

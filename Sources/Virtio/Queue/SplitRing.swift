@@ -16,6 +16,11 @@ import Synchronization
 struct SplitRing: ~Copyable {
   let size: UInt16
   let table: GuestAddress
+  // Where chains under way are noted. Always there, so that nothing is retained on a chain's way.
+  private let region: GuestMemory
+  private let isTracked: Bool
+  private var inflight: SplitInflight
+  private var unfinished = UnfinishedChains()
   private let available: GuestAddress
   private let used: GuestAddress
   private let hasEventIndex: Bool
@@ -28,7 +33,11 @@ struct SplitRing: ~Copyable {
   private var unsignalled: UInt32 = 0
 
   /// Stands where the configuration's state says.
-  init(_ configuration: VirtqueueConfiguration) {
+  init(_ configuration: VirtqueueConfiguration, in memory: GuestMemory) {
+    let part = configuration.inflight?.part(of: configuration)
+    region = configuration.inflight?.memory ?? memory
+    isTracked = part != nil
+    inflight = SplitInflight(at: part ?? GuestAddress(0), size: configuration.size)
     size = configuration.size
     table = configuration.descriptorTable
     available = configuration.availableRing
@@ -48,12 +57,29 @@ struct SplitRing: ~Copyable {
     memory.setRingWord16(0, at: used)
   }
 
+  /// Takes up what another device has left under way.
+  mutating func recover(in memory: GuestMemory) throws(VirtqueueError) {
+    guard isTracked else { return }
+    let used = memory.ringWord16(at: used &+ 2)
+    let heads = try inflight.recover(used: used, in: region)
+    guard !heads.isEmpty else { return }
+    // Whoever died could not say where it stood: what was taken is what was used and what was not.
+    nextUsed = used
+    nextAvailable = used &+ UInt16(truncatingIfNeeded: heads.count)
+    knownAvailable = nextAvailable
+    unfinished = UnfinishedChains(heads)
+  }
+
   /// Takes the next chain, if there is one.
   @inline(__always)
   mutating func pop(
     into chain: inout DescriptorChain,
     isIndirectAllowed: Bool
   ) throws(VirtqueueError) -> Bool {
+    if isTracked, let head = unfinished.next() {
+      try walk(from: head, into: &chain, isIndirectAllowed: isIndirectAllowed)
+      return true
+    }
     if nextAvailable == knownAvailable {
       // Read once for all chains that it announces, so a batch costs one shared read.
       let index = chain.memory.ringWord16(at: available &+ 2)
@@ -73,11 +99,16 @@ struct SplitRing: ~Copyable {
     let head = chain.memory.ringWord16(at: available &+ (4 &+ 2 &* slot))
     try walk(from: head, into: &chain, isIndirectAllowed: isIndirectAllowed)
     nextAvailable &+= 1
+    if isTracked { inflight.take(head, in: region) }
     return true
   }
 
   /// Undoes the last pop.
-  mutating func putBack() {
+  mutating func putBack(_ ticket: ChainTicket) {
+    if isTracked {
+      guard !unfinished.putBack() else { return }
+      inflight.putBack(ticket.id, in: region)
+    }
     nextAvailable &-= 1
   }
 
@@ -89,6 +120,7 @@ struct SplitRing: ~Copyable {
     // an entry is aligned to 4 bytes only.
     memory.setRingWord32(UInt32(ticket.id), at: slot)
     memory.setRingWord32(written, at: slot &+ 4)
+    if isTracked { inflight.push(ticket.id, in: region) }
     nextUsed &+= 1
     isUnpublished = true
     if unsignalled < .max { unsignalled += 1 }
@@ -101,6 +133,7 @@ struct SplitRing: ~Copyable {
     isUnpublished = false
     // Releasing: the entries, and the data, are there before the index says so.
     memory.setRingWord16(nextUsed, at: used &+ 2)
+    if isTracked { inflight.publish(used: nextUsed, in: region) }
   }
 
   /// Whether the driver wants an interrupt for what was published since the last time of asking.
@@ -124,7 +157,8 @@ struct SplitRing: ~Copyable {
 
   /// Whether the driver seems to have made a chain available.
   func hasChains(in memory: GuestMemory) -> Bool {
-    nextAvailable != knownAvailable || memory.ringWord16(at: available &+ 2) != nextAvailable
+    nextAvailable != knownAvailable || !unfinished.isEmpty
+      || memory.ringWord16(at: available &+ 2) != nextAvailable
   }
 
   /// Asks for a kick, and returns whether chains came before the driver could see that.
@@ -137,7 +171,7 @@ struct SplitRing: ~Copyable {
     }
     // The wish must be visible before the last look; see "kick" above.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    return memory.ringWord16(at: available &+ 2) != nextAvailable
+    return !unfinished.isEmpty || memory.ringWord16(at: available &+ 2) != nextAvailable
   }
 
   /// Tells the driver not to kick.

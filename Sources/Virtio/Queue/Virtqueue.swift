@@ -25,6 +25,8 @@ public struct Virtqueue: ~Copyable {
   private var split: SplitRing
   private var packed: PackedRing
   private var order: CompletionOrder
+  // The chain of the last pop.
+  private var last = ChainTicket()
 
   /// Takes up the queue where its state says.
   ///
@@ -34,24 +36,38 @@ public struct Virtqueue: ~Copyable {
     in memory: GuestMemory
   ) throws(VirtqueueError) {
     try configuration.check(in: memory)
+    if let region = configuration.inflight, region.part(of: configuration) == nil {
+      throw .noInflight(queue: configuration.index, count: region.queueCount)
+    }
+    var split = SplitRing(configuration, in: memory)
+    var packed = PackedRing(configuration, in: memory)
+    if configuration.isPacked {
+      packed.begin(in: memory)
+      try packed.recover(in: memory)
+    } else {
+      split.begin(in: memory)
+      try split.recover(in: memory)
+    }
     self.memory = memory
     index = configuration.index
     size = configuration.size
     isPacked = configuration.isPacked
     isIndirectAllowed = configuration.features.contains(.indirectDescriptors)
-    split = SplitRing(configuration)
-    packed = PackedRing(configuration)
+    self.split = split
+    self.packed = packed
     order = CompletionOrder(
       size: configuration.size,
       isKept: configuration.features.contains(.inOrder)
     )
-    if isPacked { packed.begin(in: memory) } else { split.begin(in: memory) }
   }
 
   /// Where the queue stands; meaningful while no chain is out and all are published.
   public var state: VirtqueueState { isPacked ? packed.state : split.state }
 
-  /// Takes the next chain that the driver made available.
+  /// Takes the next chain that the driver made available, after those that another device had taken
+  /// when it died.
+  ///
+  /// With an in-flight region, a packed queue shows the driver first what is complete.
   ///
   /// - Parameter chain: Filled with the chain; its old content is forgotten. Made for the memory of
   ///   this queue.
@@ -63,16 +79,18 @@ public struct Virtqueue: ~Copyable {
       ? try packed.pop(into: &chain, isIndirectAllowed: isIndirectAllowed)
       : try split.pop(into: &chain, isIndirectAllowed: isIndirectAllowed)
     if isFound, order.isKept { chain.ticket.turn = order.takeTurn() }
+    last = chain.ticket
     return isFound
   }
 
   /// Undoes the last ``pop(into:)``, once, for a chain of which nothing has been used.
   public mutating func putBack() {
-    if isPacked { packed.putBack() } else { split.putBack() }
+    if isPacked { packed.putBack(last) } else { split.putBack(last) }
     if order.isKept { order.putBack() }
   }
 
-  /// Hands a chain back to the driver, once the next ``publish()`` makes it visible.
+  /// Hands a chain back to the driver, once the next ``publish()`` makes it visible; a packed queue with
+  /// an in-flight region may show it before.
   ///
   /// - Parameters:
   ///   - chain: A chain of this queue that has not been completed.

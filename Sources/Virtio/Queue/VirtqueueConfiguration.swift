@@ -23,6 +23,8 @@ public struct VirtqueueConfiguration: Sendable {
   public var kick: EventFD
   /// Where to go on.
   public var state: VirtqueueState
+  /// Where the chains that are under way are noted, and taken up again from; `nil` for nowhere.
+  public var inflight: InflightRegion?
 
   /// Describes a queue, a new one unless `state` says otherwise.
   public init(

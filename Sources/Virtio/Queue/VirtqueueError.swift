@@ -46,6 +46,12 @@ public enum VirtqueueError: Error, Equatable, Sendable {
   case badIndirectLength(head: UInt16, count: UInt32)
   /// A table of descriptors is not all in RAM.
   case indirectOutsideMemory(head: UInt16, GuestAddress, count: UInt32)
+  /// The region of chains under way is of a version or a size that is not this queue's.
+  case foreignInflight(version: UInt16, size: UInt16, expected: UInt16)
+  /// The region of chains under way has one that no queue of this size can have.
+  case badInflight(chain: UInt16, descriptors: UInt16, size: UInt16)
+  /// There is no part for this queue in the region of chains under way.
+  case noInflight(queue: Int, count: Int)
   /// A request leaves the device no way to answer it.
   case unanswerable(head: UInt16, String)
 }
@@ -94,6 +100,12 @@ extension VirtqueueError: CustomStringConvertible {
       "chain \(head) has an indirect table of \(count) bytes"
     case .indirectOutsideMemory(let head, let address, let count):
       "chain \(head) has an indirect table of \(count) bytes at \(address) that is not in RAM"
+    case .foreignInflight(let version, let size, let expected):
+      "in-flight region of version \(version) for \(size) entries, not of version 1 for \(expected)"
+    case .badInflight(let chain, let descriptors, let size):
+      "in-flight chain \(chain) makes too many or no descriptors: \(descriptors), in a queue of \(size)"
+    case .noInflight(let queue, let count):
+      "in-flight region for \(count) queues of one kind has no part for queue \(queue)"
     case .unanswerable(let head, let reason):
       "chain \(head) \(reason)"
     }
