@@ -150,14 +150,16 @@ final class Session {
   }
 
   private func makeCPUID() throws -> CPUIDBuilder {
+    let supported = try system.supportedCPUID()
     var builder = CPUIDBuilder(
-      supported: try system.supportedCPUID(),
+      supported: supported,
       topology: CPUTopology(count: configuration.processorCount)
     )
     builder.hasKernelLocalAPIC = mode != .user
-    // KVM takes a write of the deadline for its own local APIC on some processors before it asks whether
-    // there is one, and it would be lost.
-    builder.hasTSCDeadlineTimer = try mode != .user && system.check(.tscDeadlineTimer) > 0
+    // On Intel, KVM takes a write of the deadline for its own local APIC before it asks whether there is
+    // one, and it would be lost.
+    builder.hasTSCDeadlineTimer =
+      mode == .user ? CPUIDTable(supported).isAMD : try system.check(.tscDeadlineTimer) > 0
     return builder
   }
 
