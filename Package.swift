@@ -73,7 +73,8 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", "Virtio", "SanitizerSupport",
+        "CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", "Virtio",
+        "SanitizerSupport",
       ],
       path: "Tests/TestSupport"
     ),

@@ -11,6 +11,8 @@ public import HostOS
 public struct GuestIOVector: ~Copyable {
   private let memory: GuestMemory
   private var segments: [iovec]
+  // Where the ranges are in the guest; kept only where writes are noted.
+  private var ranges: [(address: GuestAddress, count: UInt64)] = []
 
   /// The bytes in all ranges together.
   public private(set) var count: UInt64 = 0
@@ -27,6 +29,7 @@ public struct GuestIOVector: ~Copyable {
   /// Forgets all ranges, keeping the storage.
   public mutating func removeAll() {
     unsafe segments.removeAll(keepingCapacity: true)
+    ranges.removeAll(keepingCapacity: true)
     count = 0
   }
 
@@ -46,7 +49,15 @@ public struct GuestIOVector: ~Copyable {
       unsafe segments.append(iovec(iov_base: run.baseAddress, iov_len: run.count))
       done += UInt64(run.count)
     }
+    if memory.isLogged { ranges.append((address, count)) }
     self.count += count
+  }
+
+  /// Notes that the ranges were written, where the memory's writes are noted (``DirtyLog``).
+  ///
+  /// To be called when host I/O into them has ended, however it did; ``read(from:at:)`` does it itself.
+  public func noteWritten() {
+    for range in ranges { memory.markDirty(range.address, count: range.count) }
   }
 
   /// Reads from `descriptor` at `offset` into the ranges until they are full or the file ends.
@@ -56,7 +67,8 @@ public struct GuestIOVector: ~Copyable {
     from descriptor: Int32,
     at offset: UInt64
   ) throws(SystemError) -> UInt64 {
-    unsafe try transfer(offset, "preadv") { segments, position in
+    defer { noteWritten() }
+    return unsafe try transfer(offset, "preadv") { segments, position in
       unsafe preadv(descriptor, segments.baseAddress, Int32(segments.count), position)
     }
   }

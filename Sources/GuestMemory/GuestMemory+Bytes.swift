@@ -49,6 +49,7 @@ extension GuestMemory {
       }
       done += run.count
     }
+    noteWrite(address, count: UInt64(bytes.byteCount))
   }
 
   /// Copies `bytes` to guest RAM from `address` on.
@@ -66,6 +67,7 @@ extension GuestMemory {
       unsafe run.initializeMemory(as: UInt8.self, repeating: 0)
       done += UInt64(run.count)
     }
+    noteWrite(address, count: count)
   }
 
   private func check(_ address: GuestAddress, count: UInt64) throws(GuestMemoryError) {

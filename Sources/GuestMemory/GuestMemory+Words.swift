@@ -21,6 +21,7 @@ extension GuestMemory {
     // SAFETY: As for `load8(at:)`.
     unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt8>.self)
       .pointee.store(value, ordering: .relaxed)
+    noteWrite(address, count: 1)
   }
 
   /// Loads a 16-bit word; later loads and stores stay after it (acquire).
@@ -66,6 +67,7 @@ extension GuestMemory {
     // SAFETY: As for `load16(at:)`.
     unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt16>.self)
       .pointee.store(value.littleEndian, ordering: .releasing)
+    noteWrite(address, count: 2)
   }
 
   /// Stores a 32-bit word; earlier loads and stores stay before it (release).
@@ -78,6 +80,7 @@ extension GuestMemory {
     // SAFETY: As for `load32(at:)`.
     unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt32>.self)
       .pointee.store(value.littleEndian, ordering: .releasing)
+    noteWrite(address, count: 4)
   }
 
   /// Stores a 64-bit word; earlier loads and stores stay before it (release).
@@ -90,6 +93,7 @@ extension GuestMemory {
     // SAFETY: As for `load64(at:)`.
     unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt64>.self)
       .pointee.store(value.littleEndian, ordering: .releasing)
+    noteWrite(address, count: 8)
   }
 
   @inlinable

@@ -3,7 +3,8 @@ import Glibc
 public import HostOS
 import Synchronization
 
-/// The guest's RAM: regions of one memory file, shared with running vCPUs and with other processes.
+/// The guest's RAM: regions of one memory file of our own, or of those of another process, shared with
+/// running vCPUs and with other processes.
 ///
 /// The guest may write any byte at any time, so no `Span`, buffer, or reference to it is ever
 /// handed out: callers load values or copy bytes, once, and then check what they got. An access may
@@ -18,11 +19,15 @@ public final class GuestMemory: @unchecked Sendable {
 
   /// The regions, by ascending address, without overlap.
   public let regions: [GuestRegion]
-  /// The memory file, for another process or for KVM; its first byte is the first region's.
-  public let file: OwnedFileDescriptor
-  @usableFromInline let mapping: MemoryMapping
-  // The regions again, as plain words that a lookup reads without touching a reference count.
-  @usableFromInline let table: UnsafeMutableBufferPointer<GuestRegion>
+  /// The memory file, for another process or for KVM; its first byte is the first region's. `nil` where
+  /// the memory belongs to another process.
+  public let file: OwnedFileDescriptor?
+  /// Where writes are noted, if they are.
+  public let dirtyLog: DirtyLog?
+  @usableFromInline let isLogged: Bool
+  @usableFromInline let table: MemoryTable
+  private let mapping: MemoryMapping?
+  private let shared: [SharedRegion]
 
   /// How the memory file is made.
   public struct Options: Sendable {
@@ -59,7 +64,7 @@ public final class GuestMemory: @unchecked Sendable {
     precondition(total > 0, "guest memory without a region")
     let flags = MFD_CLOEXEC | (options.usesHugePages ? MFD_HUGETLB : 0)
     let number = try retrying("memfd_create") { unsafe apus_memfd_create("apus-ram", flags) }
-    file = OwnedFileDescriptor(adopting: number)
+    let file = OwnedFileDescriptor(adopting: number)
     // A file of huge pages consists of whole ones; what it reports as its block is their size.
     let unit = options.usesHugePages ? try Self.blockSize(of: number) : Self.pageSize
     guard total <= UInt64(Int.max) - unit else {
@@ -68,13 +73,60 @@ public final class GuestMemory: @unchecked Sendable {
     let size = Int((total + unit - 1) / unit * unit)
     _ = try retrying("ftruncate", "guest memory to \(size) bytes") { ftruncate(number, size) }
     // A huge page that is not reserved now could be missing at its first use, which kills a process.
-    mapping = try MemoryMapping(of: file, count: size, reservingPages: options.usesHugePages)
+    let mapping = try MemoryMapping(of: file, count: size, reservingPages: options.usesHugePages)
     // Where the kernel may (`shmem_enabled` in /sys/kernel/mm/transparent_hugepage), the guest's first
     // touch then costs one fault in 2 MiB, not 512 of them.
     mapping.preferHugePages()
+    let base = unsafe UInt(bitPattern: mapping.address)
+    table = MemoryTable(
+      regions.map {
+        MemoryTable.Entry(
+          start: $0.start.rawValue,
+          count: $0.count,
+          address: base + UInt($0.fileOffset)
+        )
+      }
+    )
     self.regions = regions
-    unsafe table = .allocate(capacity: regions.count)
-    _ = unsafe table.initialize(from: regions)
+    self.file = consume file
+    self.mapping = consume mapping
+    shared = []
+    dirtyLog = nil
+    isLogged = false
+  }
+
+  /// Puts memory of another process together.
+  ///
+  /// - Parameters:
+  ///   - shared: The regions, in any order, without overlap; none is allowed too.
+  ///   - log: Where writes through this object are noted.
+  public init(shared: [SharedRegion], log: DirtyLog? = nil) {
+    let sorted = shared.sorted { $0.start < $1.start }
+    for (lower, upper) in zip(sorted, sorted.dropFirst()) {
+      precondition(
+        lower.count <= upper.start.rawValue - lower.start.rawValue,
+        "regions overlap at \(upper.start)"
+      )
+    }
+    precondition(
+      sorted.allSatisfy { $0.start.rawValue <= UInt64.max - $0.count },
+      "a region beyond the end of the address space"
+    )
+    table = MemoryTable(
+      sorted.map {
+        MemoryTable.Entry(
+          start: $0.start.rawValue,
+          count: $0.count,
+          address: unsafe UInt(bitPattern: $0.mapping.address)
+        )
+      }
+    )
+    regions = sorted.map { GuestRegion(start: $0.start, count: $0.count, fileOffset: 0) }
+    file = nil
+    mapping = nil
+    self.shared = sorted
+    dirtyLog = log
+    isLogged = log != nil
   }
 
   /// Makes one region of `count` zeroed bytes at guest address 0, for tests and tools.
@@ -88,15 +140,11 @@ public final class GuestMemory: @unchecked Sendable {
     return UInt64(clamping: max(status.st_blksize, 1))
   }
 
-  deinit {
-    unsafe table.deinitialize().deallocate()
-  }
-
   /// The host's address of a region, for KVM's memory slots.
   ///
   /// Valid while this object lives.
   public func unsafeHostAddress(of region: GuestRegion) -> UInt {
-    unsafe UInt(bitPattern: mapping.address) + UInt(region.fileOffset)
+    table.find(region.start.rawValue).address
   }
 
   /// Whether all of `count` bytes at `address` are RAM.
@@ -117,17 +165,28 @@ public final class GuestMemory: @unchecked Sendable {
     at address: GuestAddress,
     atMost count: UInt64
   ) throws(GuestMemoryError) -> UnsafeMutableRawBufferPointer {
-    // One to three regions: a linear search beats anything clever.
-    for index in unsafe 0..<table.count {
-      let region = unsafe table[index]
-      guard address.rawValue &- region.start.rawValue < region.count else { continue }
-      let offset = address.rawValue &- region.start.rawValue
-      // SAFETY: `offset < region.count`, and the region lies inside the mapping.
-      return unsafe UnsafeMutableRawBufferPointer(
-        start: mapping.address + Int(region.fileOffset &+ offset),
-        count: Int(min(count, region.count &- offset))
-      )
-    }
-    throw GuestMemoryError(address: address, count: count)
+    let entry = table.find(address.rawValue)
+    let offset = address.rawValue &- entry.start
+    guard offset < entry.count else { throw GuestMemoryError(address: address, count: count) }
+    // SAFETY: `offset` is below the length of the region, all of which is mapped.
+    return unsafe UnsafeMutableRawBufferPointer(
+      start: UnsafeMutableRawPointer(bitPattern: entry.address &+ UInt(offset)),
+      count: Int(min(count, entry.count &- offset))
+    )
+  }
+
+  /// Notes that bytes were written, where that is noted.
+  @inlinable
+  @inline(__always)
+  func noteWrite(_ address: GuestAddress, count: UInt64) {
+    if isLogged { markDirty(address, count: count) }
+  }
+
+  /// Notes that bytes were written by other means than this object's, such as host I/O; to be called
+  /// after that.
+  @inline(never)
+  @usableFromInline
+  func markDirty(_ address: GuestAddress, count: UInt64) {
+    dirtyLog?.mark(address, count: count)
   }
 }

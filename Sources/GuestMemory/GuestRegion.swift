@@ -1,8 +1,8 @@
-/// One contiguous range of guest RAM, backed by a range of one memory file.
+/// One contiguous range of guest RAM, backed by a range of a memory file.
 public struct GuestRegion: Equatable, Sendable {
   /// The first guest-physical address.
   public let start: GuestAddress
-  /// The length in bytes; a multiple of the page size.
+  /// The length in bytes; a multiple of the page size in memory of our own.
   public let count: UInt64
   /// Where the region starts in the memory file.
   public let fileOffset: UInt64

@@ -25,6 +25,23 @@ public final class EventFD: Sendable {
     isShared = true
   }
 
+  /// Makes a timer that can be waited for like an eventfd, and that signals itself again and again.
+  ///
+  /// - Parameter interval: Nanoseconds between two signals, at least 1.
+  public init(tickingEvery interval: UInt64) throws(SystemError) {
+    let number = try retrying("timerfd_create") {
+      timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC | TFD_NONBLOCK))
+    }
+    descriptor = OwnedFileDescriptor(adopting: number)
+    isShared = false
+    var setting = itimerspec()
+    setting.it_interval.tv_sec = Int(interval / 1_000_000_000)
+    setting.it_interval.tv_nsec = Int(interval % 1_000_000_000)
+    setting.it_value = setting.it_interval
+    // SAFETY: the setting is a live local; nothing is written back.
+    _ = try retrying("timerfd_settime") { unsafe timerfd_settime(number, 0, &setting, nil) }
+  }
+
   /// The descriptor's number, valid while this object lives; for epoll, KVM and passing on.
   public var rawValue: Int32 { descriptor.rawValue }
 

@@ -4,7 +4,14 @@ import Glibc
 /// A unix stream socket that waits for clients, and whose file goes when it does.
 public struct UnixListener: ~Copyable, Sendable {
   private let descriptor: OwnedFileDescriptor
-  private let path: String
+  private let path: String?
+
+  /// Takes over a socket that listens already; its file stays when this goes.
+  public init(adopting descriptor: consuming OwnedFileDescriptor) throws(SystemError) {
+    try FileIO.setNonBlocking(descriptor.rawValue)
+    self.descriptor = descriptor
+    path = nil
+  }
 
   /// Listens at `path`; a socket that a dead process left there is replaced.
   ///
@@ -34,7 +41,9 @@ public struct UnixListener: ~Copyable, Sendable {
     self.path = path
   }
 
-  deinit { _ = unsafe unlink(path) }
+  deinit {
+    if let path { _ = unsafe unlink(path) }
+  }
 
   /// For polling: readable while a client waits.
   public var rawValue: Int32 { descriptor.rawValue }

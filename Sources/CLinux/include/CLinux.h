@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "CLinuxKVM.h"
+#include "CLinuxRemote.h"
 
 int apus_memfd_create(const char *name, unsigned int flags);
 int apus_membarrier(int command, unsigned int flags);

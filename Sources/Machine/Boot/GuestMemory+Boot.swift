@@ -46,7 +46,7 @@ extension GuestMemory {
         let position = Int(exactly: region.fileOffset + offset), let size = Int(exactly: count)
       else { return false }
       // FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE of linux/falloc.h.
-      return apus_fallocate(file.rawValue, 0x1 | 0x2, position, size) == 0
+      return file.borrow { apus_fallocate($0.rawValue, 0x1 | 0x2, position, size) == 0 } ?? false
     }
     return false
   }

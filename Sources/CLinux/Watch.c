@@ -1,0 +1,94 @@
+#define _GNU_SOURCE 1
+#include "CLinux.h"
+
+#include <stdatomic.h>
+
+// What a handler of a signal does must be async-signal-safe, which no Swift code can promise. mmap is
+// not on the list of signal-safety(7), but is a bare system call in the C libraries of Linux.
+
+struct range {
+  // 0 while the entry is free.
+  _Atomic uintptr_t start;
+  _Atomic uintptr_t end;
+  size_t page;
+  int wake;
+  atomic_int broken;
+};
+
+static struct range ranges[APUS_WATCH_LIMIT];
+// Entries from here on were never used.
+static atomic_int used;
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static struct sigaction before;
+
+static int mend(uintptr_t address) {
+  int count = atomic_load(&used);
+  for (int i = 0; i < count; i++) {
+    uintptr_t start = atomic_load(&ranges[i].start);
+    uintptr_t end = atomic_load(&ranges[i].end);
+    if (start == 0 || address < start || address >= end) continue;
+    uintptr_t first = address & ~(uintptr_t)(ranges[i].page - 1);
+    uintptr_t last = first + ranges[i].page;
+    if (first < start) first = start;
+    if (last > end) last = end;
+    void *zeroes = mmap((void *)first, last - first, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    if (zeroes == MAP_FAILED) return 0;
+    atomic_store(&ranges[i].broken, 1);
+    uint64_t one = 1;
+    ssize_t written = write(ranges[i].wake, &one, sizeof one);
+    (void)written;
+    return 1;
+  }
+  return 0;
+}
+
+static void handle(int number, siginfo_t *information, void *context) {
+  (void)context;
+  int saved = errno;
+  // Only a fault has an address; a signal that somebody sent has not.
+  int is_fault = information->si_code > 0;
+  if (!is_fault || !mend((uintptr_t)information->si_addr)) {
+    // The handler from before gets the same fault when the instruction is tried again.
+    sigaction(SIGBUS, &before, NULL);
+    if (!is_fault) raise(number);
+  }
+  errno = saved;
+}
+
+static void install(void) {
+  struct sigaction now;
+  sigaction(SIGBUS, NULL, &now);
+  if ((now.sa_flags & SA_SIGINFO) && now.sa_sigaction == handle) return;
+  before = now;
+  struct sigaction action = {.sa_sigaction = handle, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+  sigaction(SIGBUS, &action, NULL);
+}
+
+int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake) {
+  pthread_mutex_lock(&lock);
+  install();
+  int limit = atomic_load(&used), number = 0;
+  while (number < limit && atomic_load(&ranges[number].start) != 0) number++;
+  if (number == APUS_WATCH_LIMIT) {
+    number = -1;
+  } else {
+    ranges[number].page = page;
+    ranges[number].wake = wake;
+    atomic_store(&ranges[number].broken, 0);
+    atomic_store(&ranges[number].end, start + count);
+    atomic_store(&ranges[number].start, start);
+    if (number == limit) atomic_store(&used, limit + 1);
+  }
+  pthread_mutex_unlock(&lock);
+  return number;
+}
+
+void apus_watch_remove(int number) {
+  pthread_mutex_lock(&lock);
+  atomic_store(&ranges[number].start, 0);
+  atomic_store(&ranges[number].end, 0);
+  pthread_mutex_unlock(&lock);
+}
+
+int apus_watch_is_broken(int number) { return atomic_load(&ranges[number].broken); }
