@@ -32,6 +32,15 @@ let package = Package(
       dependencies: ["CFLICPeer", .product(name: "Interrupts", package: "apus")],
       swiftSettings: settings
     ),
+    // The virtqueue's device side in C, and a driver for both.
+    .target(name: "CRingPeer", cSettings: [.unsafeFlags(["-O2"])]),
+    // Chains from pop to publish, with the driver on the same thread and on another.
+    .executableTarget(
+      name: "ring-benchmark",
+      dependencies: ["CRingPeer"]
+        + ["GuestMemory", "HostOS", "Virtio"].map { .product(name: $0, package: "apus") },
+      swiftSettings: settings
+    ),
     // A guest that is interrupted, and how its interrupts are timed.
     .target(
       name: "InterruptGuest",

@@ -19,8 +19,9 @@ public final class GuestMemory: @unchecked Sendable {
 
   /// The regions, by ascending address, without overlap.
   public let regions: [GuestRegion]
-  /// The memory file, for another process or for KVM; its first byte is the first region's. `nil` where
-  /// the memory belongs to another process.
+  /// The memory file, for another process or for KVM; its first byte is the first region's.
+  ///
+  /// `nil` where the memory belongs to another process.
   public let file: OwnedFileDescriptor?
   /// Where writes are noted, if they are.
   public let dirtyLog: DirtyLog?

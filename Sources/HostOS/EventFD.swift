@@ -28,6 +28,7 @@ public final class EventFD: Sendable {
   /// Makes a timer that can be waited for like an eventfd, and that signals itself again and again.
   ///
   /// - Parameter interval: Nanoseconds between two signals, at least 1.
+  /// - Throws: `SystemError` if the host has no descriptor left.
   public init(tickingEvery interval: UInt64) throws(SystemError) {
     let number = try retrying("timerfd_create") {
       timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC | TFD_NONBLOCK))

@@ -12,6 +12,7 @@ extension DescriptorChain {
 
   /// Adds the buffer of descriptor `index`, if the chain may have it: at most as many as the
   /// queue's size, `limit`.
+  @inline(__always)
   mutating func add(
     _ address: GuestAddress,
     count: UInt32,
@@ -26,7 +27,7 @@ extension DescriptorChain {
     guard isWritable || isAllReadable else {
       throw .readableAfterWritable(head: head, index: index)
     }
-    guard count == 0 || memory.contains(address, count: UInt64(count)) else {
+    guard count == 0 || memory.holds(address, count: UInt64(count)) else {
       throw .bufferOutsideMemory(head: head, address, count: count)
     }
     let total = append(address, count: count, isWritable: isWritable)

@@ -3,6 +3,14 @@ import GuestMemory
 /// The words of a ring, which was found in RAM when its queue was made: RAM never changes, and none
 /// of these can fail.
 extension GuestMemory {
+  /// The part of a queue that was found in RAM.
+  func ringWindow(_ address: GuestAddress, count: UInt64) -> MemoryWindow {
+    guard let window = window(address, count: count) else {
+      preconditionFailure("\(count) bytes of a ring at \(address) were not checked")
+    }
+    return window
+  }
+
   @inline(__always)
   func ringWord16(at address: GuestAddress) -> UInt16 { (try? load16(at: address)) ?? 0 }
 

@@ -23,7 +23,7 @@ extension PackedRing {
       // 2.8.16: descriptors that the device has not used are not the driver's to fill.
       guard slots < size &- out else { throw .descriptorsInUse(head: head, count: out, size: size) }
       slots &+= 1
-      let address = chain.memory.ringWord64(at: place(of: position))
+      let address = ring.load64(place(of: position), in: chain.memory)
       if isTracked { inflight.note(address, word, in: region) }
       let isLast = try Self.add(
         GuestAddress(address),
@@ -38,7 +38,7 @@ extension PackedRing {
       position.advance(by: 1, size: size)
       // 2.8.6: the list was written before its first descriptor's flags, so these are not asked
       // again.
-      word = chain.memory.ringWord64(at: place(of: position) &+ 8)
+      word = ring.load64(place(of: position) &+ 8, in: chain.memory)
     }
     // 2.8.6: the last descriptor of the list has the buffer ID.
     chain.ticket.id = UInt16(truncatingIfNeeded: word >> 32)
@@ -125,14 +125,14 @@ extension PackedRing {
     guard count / 16 <= UInt32(limit) else {
       throw .chainTooLong(head: chain.head, limit: limit)
     }
-    guard chain.memory.contains(table, count: UInt64(count)) else {
+    guard let window = chain.memory.window(table, count: UInt64(count)) else {
       throw .indirectOutsideMemory(head: chain.head, table, count: count)
     }
     for index in 0..<UInt16(truncatingIfNeeded: count / 16) {
-      let place = table &+ 16 &* UInt64(index)
+      let place = 16 &* UInt64(index)
       // All of the table is RAM. It need not be aligned, nor contiguous in the host.
-      let address = GuestAddress(chain.memory.ringWord64(at: place))
-      let word = chain.memory.ringWord64(at: place &+ 8)
+      let address = GuestAddress(window.load64(place, in: chain.memory))
+      let word = window.load64(place &+ 8, in: chain.memory)
       let flags = UInt16(truncatingIfNeeded: word >> 48)
       // 2.8.7: all flags but one, and the buffer ID, are ignored.
       try chain.add(

@@ -29,9 +29,9 @@ struct PackedRing: ~Copyable {
   let isTracked: Bool
   var inflight: PackedInflight
   private var unfinished = UnfinishedChains()
-  private let ring: GuestAddress
-  private let driverEvent: GuestAddress
-  private let deviceEvent: GuestAddress
+  let ring: MemoryWindow
+  private let driverEvent: MemoryWindow
+  private let deviceEvent: MemoryWindow
   private let hasEventIndex: Bool
 
   private(set) var nextAvailable: PackedPosition
@@ -42,7 +42,7 @@ struct PackedRing: ~Copyable {
   private var last: UInt16 = 0
   // The first used descriptor of a batch, which is held back until the batch is published.
   private var isUnpublished = false
-  private var firstPlace = GuestAddress(0)
+  private var firstPlace: UInt64 = 0
   private var firstWord: UInt64 = 0
   private var unsignalled: UInt32 = 0
 
@@ -53,9 +53,9 @@ struct PackedRing: ~Copyable {
     isTracked = part != nil
     inflight = PackedInflight(at: part ?? GuestAddress(0), size: configuration.size)
     size = configuration.size
-    ring = configuration.descriptorTable
-    driverEvent = configuration.availableRing
-    deviceEvent = configuration.usedRing
+    ring = memory.ringWindow(configuration.descriptorTable, count: 16 * UInt64(configuration.size))
+    driverEvent = memory.ringWindow(configuration.availableRing, count: 4)
+    deviceEvent = memory.ringWindow(configuration.usedRing, count: 4)
     hasEventIndex = configuration.features.contains(.eventIndex)
     nextAvailable = PackedPosition(rawValue: configuration.state.available)
     nextUsed = PackedPosition(rawValue: configuration.state.used)
@@ -69,7 +69,7 @@ struct PackedRing: ~Copyable {
 
   /// Readies the device's part.
   func begin(in memory: GuestMemory) {
-    memory.setRingWord32(EventFlags.enable << 16, at: deviceEvent)
+    deviceEvent.store32(EventFlags.enable << 16, 0, in: memory)
   }
 
   /// Takes up what another device has left under way.
@@ -78,7 +78,7 @@ struct PackedRing: ~Copyable {
     let isInUse = inflight.isInUse(in: region)
     let ring = ring
     let found = try inflight.recover(from: nextUsed, in: region) { position in
-      let word = memory.ringWord64(at: ring &+ (16 &* UInt64(position.index) &+ 8))
+      let word = ring.load64(16 &* UInt64(position.index) &+ 8, in: memory)
       return Self.isAvailable(word, at: position)
     }
     guard isInUse else { return }
@@ -104,7 +104,7 @@ struct PackedRing: ~Copyable {
         return true
       }
     }
-    let word = chain.memory.ringWord64(at: place(of: nextAvailable) &+ 8)
+    let word = ring.load64(place(of: nextAvailable) &+ 8, in: chain.memory)
     guard isAvailable(word) else {
       chain.removeAll()
       return false
@@ -118,10 +118,10 @@ struct PackedRing: ~Copyable {
   }
 
   /// Undoes the last pop.
-  mutating func putBack(_ ticket: ChainTicket) {
+  mutating func putBack(_ entry: UInt16) {
     if isTracked {
       guard !unfinished.putBack() else { return }
-      inflight.putBack(ticket.entry, in: region)
+      inflight.putBack(entry, in: region)
     }
     precondition(last > 0, "put back without a pop")
     nextAvailable.retreat(by: last, size: size)
@@ -144,7 +144,7 @@ struct PackedRing: ~Copyable {
     let word = UInt64(written) | UInt64(ticket.id) << 32 | UInt64(flags) << 48
     let place = place(of: nextUsed) &+ 8
     if isUnpublished {
-      memory.setRingWord64(word, at: place)
+      ring.store64(word, place, in: memory)
     } else {
       isUnpublished = true
       firstPlace = place
@@ -167,7 +167,7 @@ struct PackedRing: ~Copyable {
     if isTracked { inflight.willPublish(nextUsed, in: region) }
     // Releasing, and last: the driver goes through them in order, so that it finds none before it
     // finds this one.
-    memory.setRingWord64(firstWord, at: firstPlace)
+    ring.store64(firstWord, firstPlace, in: memory)
     if isTracked { inflight.didPublish(nextUsed, in: region) }
   }
 
@@ -179,7 +179,7 @@ struct PackedRing: ~Copyable {
     // The used descriptors must be visible before we look whether the driver cares; see "interrupt"
     // above.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    let event = memory.ringWord32(at: driverEvent)
+    let event = driverEvent.load32(0, in: memory)
     let flags = event >> 16 & 3
     guard flags != EventFlags.disable else { return false }
     // 2.8.10: an event for one descriptor needs the feature. Where the driver breaks that, an
@@ -195,7 +195,7 @@ struct PackedRing: ~Copyable {
 
   /// Whether the driver seems to have made a chain available.
   func hasChains(in memory: GuestMemory) -> Bool {
-    !unfinished.isEmpty || isAvailable(memory.ringWord64(at: place(of: nextAvailable) &+ 8))
+    !unfinished.isEmpty || isAvailable(ring.load64(place(of: nextAvailable) &+ 8, in: memory))
   }
 
   /// Asks for a kick, and returns whether chains came before the driver could see that.
@@ -204,7 +204,7 @@ struct PackedRing: ~Copyable {
     let event =
       hasEventIndex
       ? EventFlags.descriptor << 16 | UInt32(nextAvailable.rawValue) : EventFlags.enable << 16
-    memory.setRingWord32(event, at: deviceEvent)
+    deviceEvent.store32(event, 0, in: memory)
     // The wish must be visible before the last look; see "kick" above.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     return hasChains(in: memory)
@@ -212,7 +212,7 @@ struct PackedRing: ~Copyable {
 
   /// Tells the driver not to kick.
   mutating func disableNotifications(in memory: GuestMemory) {
-    memory.setRingWord32(EventFlags.disable << 16, at: deviceEvent)
+    deviceEvent.store32(EventFlags.disable << 16, 0, in: memory)
   }
 
   /// Whether the descriptor that ends in `word` has been made available on the device's way through
@@ -230,7 +230,5 @@ struct PackedRing: ~Copyable {
   }
 
   @inline(__always)
-  func place(of position: PackedPosition) -> GuestAddress {
-    ring &+ 16 &* UInt64(position.index)
-  }
+  func place(of position: PackedPosition) -> UInt64 { 16 &* UInt64(position.index) }
 }

@@ -3,7 +3,7 @@ import GuestMemory
 /// Following a chain through the descriptor table, each descriptor read exactly once.
 extension SplitRing {
   /// Collects the buffers of the chain that begins with descriptor `head`.
-  func walk(
+  mutating func walk(
     from head: UInt16,
     into chain: inout DescriptorChain,
     isIndirectAllowed: Bool
@@ -17,21 +17,26 @@ extension SplitRing {
     var isIndirect = false
     while true {
       guard UInt32(index) < count else { throw .noSuchDescriptor(index: index, count: count) }
-      let (address, length, flags, next) = try load(index, of: table, for: chain)
+      // Two words, read once each.
+      let place = 16 &* UInt64(index)
+      let address = GuestAddress(table.load64(place, in: chain.memory))
+      let word = table.load64(place &+ 8, in: chain.memory)
+      let length = UInt32(truncatingIfNeeded: word)
+      let flags = UInt16(truncatingIfNeeded: word >> 32)
       if flags & DescriptorFlag.indirect != 0 {
         guard isIndirectAllowed else { throw .indirectNotNegotiated(head: head) }
         // 2.7.5.3.1: no table in a table, and none with a successor.
         guard !isIndirect else { throw .nestedIndirect(head: head, index: index) }
         guard flags & DescriptorFlag.next == 0 else { throw .indirectWithNext(head: head) }
-        // 16 bytes an entry, numbered by 16 bits. The table is only looked up entry by entry: it
-        // need not be aligned, nor contiguous in the host.
+        // 16 bytes an entry, numbered by 16 bits. The table need not be aligned, nor contiguous in the
+        // host.
         guard length > 0, length % 16 == 0, length / 16 <= 65536 else {
           throw .badIndirectLength(head: head, count: length)
         }
-        guard chain.memory.contains(address, count: UInt64(length)) else {
+        guard let window = chain.memory.window(address, count: UInt64(length)) else {
           throw .indirectOutsideMemory(head: head, address, count: length)
         }
-        table = address
+        table = window
         count = length / 16
         index = 0
         isIndirect = true
@@ -45,29 +50,7 @@ extension SplitRing {
         limit: size
       )
       guard flags & DescriptorFlag.next != 0 else { return }
-      index = next
-    }
-  }
-
-  /// Reads one descriptor: two words, once each.
-  @inline(__always)
-  private borrowing func load(
-    _ index: UInt16,
-    of table: GuestAddress,
-    for chain: borrowing DescriptorChain
-  ) throws(VirtqueueError) -> (GuestAddress, UInt32, flags: UInt16, next: UInt16) {
-    let place = table &+ 16 &* UInt64(index)
-    do throws(GuestMemoryError) {
-      let address = try chain.memory.load64(at: place)
-      let rest = try chain.memory.load64(at: place &+ 8)
-      return (
-        GuestAddress(address),
-        UInt32(truncatingIfNeeded: rest),
-        UInt16(truncatingIfNeeded: rest >> 32),
-        UInt16(truncatingIfNeeded: rest >> 48)
-      )
-    } catch {
-      throw .indirectOutsideMemory(head: chain.head, place, count: 16)
+      index = UInt16(truncatingIfNeeded: word >> 48)
     }
   }
 }

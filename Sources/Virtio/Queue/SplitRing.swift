@@ -15,14 +15,14 @@ import Synchronization
 ///   its store of `used_event` or `flags` and its last look at the used index (2.7.7.2).
 struct SplitRing: ~Copyable {
   let size: UInt16
-  let table: GuestAddress
+  let table: MemoryWindow
   // Where chains under way are noted. Always there, so that nothing is retained on a chain's way.
   private let region: GuestMemory
   private let isTracked: Bool
   private var inflight: SplitInflight
   private var unfinished = UnfinishedChains()
-  private let available: GuestAddress
-  private let used: GuestAddress
+  private let available: MemoryWindow
+  private let used: MemoryWindow
   private let hasEventIndex: Bool
 
   // Indices run freely from 0 to 65535 and wrap; the entry is the index modulo the size.
@@ -39,9 +39,10 @@ struct SplitRing: ~Copyable {
     isTracked = part != nil
     inflight = SplitInflight(at: part ?? GuestAddress(0), size: configuration.size)
     size = configuration.size
-    table = configuration.descriptorTable
-    available = configuration.availableRing
-    used = configuration.usedRing
+    let count = UInt64(configuration.size)
+    table = memory.ringWindow(configuration.descriptorTable, count: 16 * count)
+    available = memory.ringWindow(configuration.availableRing, count: 6 + 2 * count)
+    used = memory.ringWindow(configuration.usedRing, count: 6 + 8 * count)
     hasEventIndex = configuration.features.contains(.eventIndex)
     nextAvailable = configuration.state.available
     knownAvailable = configuration.state.available
@@ -54,18 +55,18 @@ struct SplitRing: ~Copyable {
   /// Readies the device's part.
   func begin(in memory: GuestMemory) {
     // 2.7.10.1: with the event index, the flags are and stay 0.
-    memory.setRingWord16(0, at: used)
+    used.store16(0, 0, in: memory)
   }
 
   /// Takes up what another device has left under way.
   mutating func recover(in memory: GuestMemory) throws(VirtqueueError) {
     guard isTracked else { return }
-    let used = memory.ringWord16(at: used &+ 2)
-    let heads = try inflight.recover(used: used, in: region)
+    let index = used.load16(2, in: memory)
+    let heads = try inflight.recover(used: index, in: region)
     guard !heads.isEmpty else { return }
     // Whoever died could not say where it stood: what was taken is what was used and what was not.
-    nextUsed = used
-    nextAvailable = used &+ UInt16(truncatingIfNeeded: heads.count)
+    nextUsed = index
+    nextAvailable = index &+ UInt16(truncatingIfNeeded: heads.count)
     knownAvailable = nextAvailable
     unfinished = UnfinishedChains(heads)
   }
@@ -82,7 +83,7 @@ struct SplitRing: ~Copyable {
     }
     if nextAvailable == knownAvailable {
       // Read once for all chains that it announces, so a batch costs one shared read.
-      let index = chain.memory.ringWord16(at: available &+ 2)
+      let index = available.load16(2, in: chain.memory)
       // 2.7.13: a driver has at most as many chains out as the queue has entries.
       guard index &- nextAvailable <= size else {
         throw .indexJump(from: nextAvailable, to: index, size: size)
@@ -96,7 +97,7 @@ struct SplitRing: ~Copyable {
     // And so many in all, those under way included.
     guard nextAvailable &- nextUsed < size else { throw .tooManyChains(size: size) }
     let slot = UInt64(nextAvailable & (size &- 1))
-    let head = chain.memory.ringWord16(at: available &+ (4 &+ 2 &* slot))
+    let head = available.load16(4 &+ 2 &* slot, in: chain.memory)
     try walk(from: head, into: &chain, isIndirectAllowed: isIndirectAllowed)
     nextAvailable &+= 1
     if isTracked { inflight.take(head, in: region) }
@@ -104,10 +105,10 @@ struct SplitRing: ~Copyable {
   }
 
   /// Undoes the last pop.
-  mutating func putBack(_ ticket: ChainTicket) {
+  mutating func putBack(_ head: UInt16) {
     if isTracked {
       guard !unfinished.putBack() else { return }
-      inflight.putBack(ticket.id, in: region)
+      inflight.putBack(head, in: region)
     }
     nextAvailable &-= 1
   }
@@ -115,11 +116,11 @@ struct SplitRing: ~Copyable {
   /// Writes an entry of the used ring, which the driver does not see yet.
   @inline(__always)
   mutating func push(_ ticket: ChainTicket, written: UInt32, in memory: GuestMemory) {
-    let slot = used &+ (4 &+ 8 &* UInt64(nextUsed & (size &- 1)))
+    let slot = 4 &+ 8 &* UInt64(nextUsed & (size &- 1))
     // 2.7.8: the entry is the number of the first descriptor, and how much was written. Two words:
     // an entry is aligned to 4 bytes only.
-    memory.setRingWord32(UInt32(ticket.id), at: slot)
-    memory.setRingWord32(written, at: slot &+ 4)
+    used.store32(UInt32(ticket.id), slot, in: memory)
+    used.store32(written, slot &+ 4, in: memory)
     if isTracked { inflight.push(ticket.id, in: region) }
     nextUsed &+= 1
     isUnpublished = true
@@ -132,7 +133,7 @@ struct SplitRing: ~Copyable {
     guard isUnpublished else { return }
     isUnpublished = false
     // Releasing: the entries, and the data, are there before the index says so.
-    memory.setRingWord16(nextUsed, at: used &+ 2)
+    used.store16(nextUsed, 2, in: memory)
     if isTracked { inflight.publish(used: nextUsed, in: region) }
   }
 
@@ -145,12 +146,12 @@ struct SplitRing: ~Copyable {
     atomicMemoryFence(ordering: .sequentiallyConsistent)
     guard hasEventIndex else {
       // 2.7.7.1: bit 0 of the driver's flags is VIRTQ_AVAIL_F_NO_INTERRUPT.
-      return memory.ringWord16(at: available) & 1 == 0
+      return available.load16(0, in: memory) & 1 == 0
     }
     // 2.7.7.1: an interrupt is due when the used index passes `used_event`. After a whole turn of
     // the 16-bit index it has passed every value.
     guard count <= UInt32(UInt16.max) else { return true }
-    let event = memory.ringWord16(at: available &+ (4 &+ 2 &* UInt64(size)))
+    let event = available.load16(4 &+ 2 &* UInt64(size), in: memory)
     let old = nextUsed &- UInt16(truncatingIfNeeded: count)
     return nextUsed &- event &- 1 < nextUsed &- old
   }
@@ -158,26 +159,26 @@ struct SplitRing: ~Copyable {
   /// Whether the driver seems to have made a chain available.
   func hasChains(in memory: GuestMemory) -> Bool {
     nextAvailable != knownAvailable || !unfinished.isEmpty
-      || memory.ringWord16(at: available &+ 2) != nextAvailable
+      || available.load16(2, in: memory) != nextAvailable
   }
 
   /// Asks for a kick, and returns whether chains came before the driver could see that.
   mutating func enableNotifications(in memory: GuestMemory) -> Bool {
     if hasEventIndex {
       // 2.7.10.1: `avail_event` follows the used ring's entries.
-      memory.setRingWord16(nextAvailable, at: used &+ (4 &+ 8 &* UInt64(size)))
+      used.store16(nextAvailable, 4 &+ 8 &* UInt64(size), in: memory)
     } else {
-      memory.setRingWord16(0, at: used)
+      used.store16(0, 0, in: memory)
     }
     // The wish must be visible before the last look; see "kick" above.
     atomicMemoryFence(ordering: .sequentiallyConsistent)
-    return !unfinished.isEmpty || memory.ringWord16(at: available &+ 2) != nextAvailable
+    return !unfinished.isEmpty || available.load16(2, in: memory) != nextAvailable
   }
 
   /// Tells the driver not to kick.
   mutating func disableNotifications(in memory: GuestMemory) {
     // With the event index, an `avail_event` that stays behind has this effect (2.7.10).
     // Otherwise bit 0 of the device's flags is VIRTQ_USED_F_NO_NOTIFY.
-    if !hasEventIndex { memory.setRingWord16(1, at: used) }
+    if !hasEventIndex { used.store16(1, 0, in: memory) }
   }
 }

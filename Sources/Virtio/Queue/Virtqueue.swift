@@ -25,8 +25,10 @@ public struct Virtqueue: ~Copyable {
   private var split: SplitRing
   private var packed: PackedRing
   private var order: CompletionOrder
-  // The chain of the last pop.
-  private var last = ChainTicket()
+  // What the last pop took, as far as putting it back needs it. Two words and not the whole ticket: that
+  // was only just written in parts, which makes a copy of the whole wait.
+  private var lastID: UInt16 = 0
+  private var lastEntry: UInt16 = 0
 
   /// Takes up the queue where its state says.
   ///
@@ -79,13 +81,14 @@ public struct Virtqueue: ~Copyable {
       ? try packed.pop(into: &chain, isIndirectAllowed: isIndirectAllowed)
       : try split.pop(into: &chain, isIndirectAllowed: isIndirectAllowed)
     if isFound, order.isKept { chain.ticket.turn = order.takeTurn() }
-    last = chain.ticket
+    lastID = chain.ticket.id
+    lastEntry = chain.ticket.entry
     return isFound
   }
 
   /// Undoes the last ``pop(into:)``, once, for a chain of which nothing has been used.
   public mutating func putBack() {
-    if isPacked { packed.putBack(last) } else { split.putBack(last) }
+    if isPacked { packed.putBack(lastEntry) } else { split.putBack(lastID) }
     if order.isKept { order.putBack() }
   }
 
