@@ -80,6 +80,23 @@ struct Run: ParsableCommand {
   var packedRings = true
 
   @Option(
+    help: ArgumentHelp(
+      "Threads that serve the queues of all virtio devices, dealt out in turn; 0: each device has its own.",
+      valueName: "n"
+    )
+  )
+  var queueThreads = 0
+
+  @Option(
+    help: ArgumentHelp(
+      "How long a queue's thread looks for work itself before it sleeps, in microseconds, 0 to 1000; 32 "
+        + "unless said otherwise, and 0 where the guest has as many processors as the host.",
+      valueName: "us"
+    )
+  )
+  var queuePolling: UInt32?
+
+  @Option(
     help: ArgumentHelp("The first serial port: stdio, none, file:F or unix:F.", valueName: "where")
   )
   var serial = StreamOption(.standard)
@@ -193,6 +210,8 @@ struct Run: ParsableCommand {
     configuration.disks = disks.map(\.disk)
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
+    configuration.queues.threadCount = queueThreads
+    configuration.queues.polling = queuePolling
     configuration.serial = serial.stream
     configuration.console = console.stream
     configuration.hasEntropy = entropy

@@ -47,6 +47,8 @@ import TestSupport
     Case("run KERNEL --cpus 0", "0", "1 to 64"),
     Case("run KERNEL --cpus 65", "65", "1 to 64"),
     Case("run KERNEL --cpus x", "'x'", "--help"),
+    Case("run KERNEL --queue-threads 65", "65", "1 to 64"),
+    Case("run KERNEL --queue-polling 1001", "1001", "at most 1000"),
     Case("run KERNEL --bogus", "--bogus", "--help"),
     Case("run KERNEL more", "more", "--help"),
     Case("run KERNEL --boot never", "never", "multiboot"),

@@ -105,7 +105,8 @@ import TestSupport
       cpus: 4,
       disks: disks,
       tasks: "pci=nomsi apus.disks=3 apus.test=disks,traffic,quiet",
-      options: ["--irqchip", mode.rawValue]
+      // 12 queues of the disks, and the entropy source's, on two threads.
+      options: ["--irqchip", mode.rawValue, "--queue-threads", "2", "--queue-polling", "50"]
     )
 
     let ended = try await boot.run()

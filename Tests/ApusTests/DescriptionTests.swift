@@ -72,7 +72,8 @@ import TestSupport
     #expect(ended.errors == "")
     let wanted = [
       "--initrd", "--append", "--boot", "--cpus", "--memory", "--hugepages", "--disk",
-      "--transport", "--packed-rings", "--serial", "--console", "--entropy", "--on-reset",
+      "--transport", "--packed-rings", "--queue-threads", "--queue-polling", "--serial",
+      "--console", "--entropy", "--on-reset",
       "--accel", "--irqchip",
       "--dump-interrupts", "SIGUSR1", "--debug-exit", "--test-device", "--dry-run", "--log-level",
       "Ctrl-A x", "Ctrl-A h", "EXAMPLES",

@@ -18,12 +18,15 @@ extension Board {
 
   func addVirtio(_ attachments: Attachments) throws {
     var devices: [Attached] = []
+    var threads = try QueueThreads(configuration)
     for (index, disk) in configuration.disks.enumerated() {
       let image = try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
       let device = Block(
         image,
         name: "disk\(index)",
-        queueCount: configuration.processorCount
+        queueCount: configuration.processorCount,
+        threads: threads.take(configuration.processorCount),
+        polling: threads.polling
       )
       devices.append(Attached(device: device, address: disk.address, label: disk.path))
     }
@@ -31,7 +34,7 @@ extension Board {
       devices.append(Attached(device: console, address: nil, label: console.name))
     }
     if configuration.hasEntropy {
-      let device = Entropy()
+      let device = Entropy(threads: threads.take(1))
       devices.append(Attached(device: device, address: nil, label: device.name))
     }
     switch configuration.transport {

@@ -70,6 +70,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.
   public var offersPackedRings = true
+  /// Which threads serve the queues of virtio devices.
+  public var queues = QueueOptions()
   /// The first serial port.
   public var serial = Stream.standard
   /// The virtio console; there is none for ``Stream/none``.
@@ -100,6 +102,7 @@ public struct MachineConfiguration: Equatable, Sendable {
     guard (1...Self.processorLimit).contains(processorCount) else {
       throw .processorCount(processorCount)
     }
+    try queues.validate()
     if serial == .standard, console == .standard { throw .standardStreamTaken }
   }
 }

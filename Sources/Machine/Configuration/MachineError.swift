@@ -2,6 +2,10 @@
 public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The number of processors is out of range.
   case processorCount(Int)
+  /// The number of threads for queues is out of range.
+  case queueThreads(Int)
+  /// The time to poll is out of range, in microseconds.
+  case queuePolling(UInt32)
   /// KVM on this host takes fewer processors.
   case hostProcessorLimit(asked: Int, limit: Int)
   /// The host cannot provide the memory.
@@ -26,6 +30,11 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     switch self {
     case .processorCount(let count):
       "--cpus \(count): a machine has 1 to \(MachineConfiguration.processorLimit) processors"
+    case .queueThreads(let count):
+      "--queue-threads \(count): 1 to \(QueueOptions.threadLimit) threads serve all queues; 0 gives each "
+        + "device its own"
+    case .queuePolling(let microseconds):
+      "--queue-polling \(microseconds): at most \(QueueOptions.pollingLimit) microseconds; 0 never polls"
     case .hostProcessorLimit(let asked, let limit):
       "--cpus \(asked): this host's KVM takes at most \(limit) processors; ask for fewer"
     case .memory(let bytes, let reason):

@@ -25,12 +25,14 @@ public final class Block: VirtioDevice {
   ///   - serial: What the guest reads as its identification, 20 bytes of it; the name if not given.
   ///   - queueCount: How many queues it has, 1 to 64; as many as the guest has processors is good.
   ///   - threads: Serve the queues, dealt out in turn; without any, each queue gets one of its own.
+  ///   - polling: How threads of its own wait.
   public init(
     _ image: DiskImage,
     name: String,
     serial: String? = nil,
     queueCount: Int = 1,
-    threads: [QueueThread] = []
+    threads: [QueueThread] = [],
+    polling: QueuePolling = .off
   ) {
     precondition((1...64).contains(queueCount), "\(queueCount) queues")
     self.image = image
@@ -38,7 +40,12 @@ public final class Block: VirtioDevice {
     self.serial = serial ?? name
     self.queueCount = queueCount
     bytes = BlockConfiguration.bytes(of: image, queueCount: queueCount, queueSize: Self.queueSize)
-    workers = QueueWorkers(name, groups: (0..<queueCount).map { [$0] }, threads: threads)
+    workers = QueueWorkers(
+      name,
+      groups: (0..<queueCount).map { [$0] },
+      threads: threads,
+      polling: polling
+    )
   }
 
   /// A block device.

@@ -8,10 +8,10 @@ public final class Entropy: VirtioDevice {
 
   private let workers: QueueWorkers
 
-  /// Makes a source of random bytes.
-  public init(name: String = "rng0") {
+  /// Makes a source of random bytes, whose queue a thread of its own serves if none is given.
+  public init(name: String = "rng0", threads: [QueueThread] = []) {
     self.name = name
-    workers = QueueWorkers(name, groups: [[0]])
+    workers = QueueWorkers(name, groups: [[0]], threads: threads)
   }
 
   /// An entropy device.
