@@ -6,10 +6,37 @@ import GuestMemory
 import Virtio
 
 nonisolated(unsafe) let driver = try ScriptedDriver()
+// Where chains under way are noted, which the other side may write as well.
+nonisolated(unsafe) let shared = try GuestMemory(count: 1 << 21)
+
+/// A new region for queues like this one.
+func makeRegion(_ script: inout Script, _ configuration: VirtqueueConfiguration) -> InflightRegion?
+{
+  let region = InflightRegion(
+    shared,
+    queueCount: configuration.index + 1,
+    queueSize: configuration.size,
+    isPacked: configuration.isPacked
+  )
+  let count = InflightRegion.byteCount(
+    queueCount: configuration.index + 1,
+    queueSize: configuration.size,
+    isPacked: configuration.isPacked
+  )
+  try? shared.zero(GuestAddress(0), count: count)
+  return region
+}
+
+/// Writes into the region.
+func scribble(_ script: inout Script) {
+  let place = GuestAddress(UInt64(script.byte()) << 2 | UInt64(script.byte()) & 3)
+  try? shared.store8(script.byte(), at: place)
+}
 
 func run(_ bytes: UnsafeBufferPointer<UInt8>) throws {
   var script = Script(bytes)
-  let configuration = try driver.begin(&script)
+  var configuration = try driver.begin(&script)
+  if script.byte() & 1 == 1 { configuration.inflight = makeRegion(configuration) }
   var queue = try Virtqueue(configuration, in: driver.memory)
   var chain = DescriptorChain(in: driver.memory)
   var vector = GuestIOVector(driver.memory)
@@ -17,6 +44,17 @@ func run(_ bytes: UnsafeBufferPointer<UInt8>) throws {
   var tickets: [(ChainTicket, UInt32)] = []
   while !script.isAtEnd {
     try driver.step(&script, size: configuration.size)
+    if configuration.inflight != nil {
+      let what = script.byte()
+      if what & 15 == 0 { scribble(&script) }
+      if what & 31 == 1 {
+        // It dies, and another takes over.
+        try configuration.setRingBase(0, in: driver.memory)
+        configuration.state.available = configuration.state.used
+        queue = try Virtqueue(configuration, in: driver.memory)
+        tickets = []
+      }
+    }
     guard script.byte() & 3 == 0 else { continue }
     // At most as many as the queue has entries are out at a time.
     for _ in 0...configuration.size {

@@ -15,7 +15,9 @@ extension PackedInflight {
     from start: PackedPosition,
     in memory: GuestMemory,
     _ isAvailable: (PackedPosition) -> Bool
-  ) throws(VirtqueueError) -> (used: PackedPosition, chains: [UInt16], slots: UInt16) {
+  ) throws(VirtqueueError) -> (
+    used: PackedPosition, chains: [UnfinishedChains.Chain], slots: UInt16
+  ) {
     let version = memory.ringWord16(at: base &+ Header.version)
     guard version != 0 else {
       setUp(from: start, in: memory)
@@ -68,7 +70,7 @@ extension PackedInflight {
   }
 
   /// How many descriptors the chain has whose first entry this is.
-  func count(of number: UInt16, in memory: GuestMemory) -> UInt16 {
+  private func count(of number: UInt16, in memory: GuestMemory) -> UInt16 {
     memory.ringWord16(at: entry(number) &+ Entry.count)
   }
 
@@ -99,8 +101,8 @@ extension PackedInflight {
   /// The chains that are under way, in the order in which they were taken.
   private mutating func chains(
     in memory: GuestMemory
-  ) throws(VirtqueueError) -> ([UInt16], UInt16) {
-    var found: [(counter: UInt64, number: UInt16)] = []
+  ) throws(VirtqueueError) -> ([UnfinishedChains.Chain], UInt16) {
+    var found: [(counter: UInt64, chain: UnfinishedChains.Chain)] = []
     var slots = 0
     for number in 0..<size where memory.flag(at: entry(number) &+ Entry.inflight) == 1 {
       let count = count(of: number, in: memory)
@@ -108,11 +110,12 @@ extension PackedInflight {
       guard count > 0, slots <= Int(size) else {
         throw .badInflight(chain: number, descriptors: count, size: size)
       }
-      found.append((memory.ringWord64(at: entry(number) &+ Entry.counter), number))
+      let chain = UnfinishedChains.Chain(number: number, slots: count)
+      found.append((memory.ringWord64(at: entry(number) &+ Entry.counter), chain))
     }
-    found.sort { $0 < $1 }
+    found.sort { ($0.counter, $0.chain.number) < ($1.counter, $1.chain.number) }
     counter = (found.last?.counter ?? 0) &+ 1
-    return (found.map(\.number), UInt16(slots))
+    return (found.map(\.chain), UInt16(slots))
   }
 
   private func position(

@@ -48,12 +48,12 @@ extension PackedRing {
   /// Collects the buffers of a chain that was under way when another device died, from what that had
   /// noted: in the ring itself used descriptors may have taken its place.
   mutating func walk(
-    again entry: UInt16,
+    again unfinished: UnfinishedChains.Chain,
     into chain: inout DescriptorChain,
     isIndirectAllowed: Bool
   ) throws(VirtqueueError) {
+    let (entry, count) = (unfinished.number, unfinished.slots)
     chain.begin(at: entry)
-    let count = inflight.count(of: entry, in: region)
     var number = entry
     var slots: UInt16 = 0
     var isLast = false

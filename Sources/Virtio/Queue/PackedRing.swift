@@ -99,8 +99,8 @@ struct PackedRing: ~Copyable {
     if isTracked {
       // What a chain gives back is another's to take only once the driver sees that it is done.
       publish(in: chain.memory)
-      if let entry = unfinished.next() {
-        try walk(again: entry, into: &chain, isIndirectAllowed: isIndirectAllowed)
+      if let oldest = unfinished.next() {
+        try walk(again: oldest, into: &chain, isIndirectAllowed: isIndirectAllowed)
         return true
       }
     }

@@ -68,7 +68,7 @@ struct SplitRing: ~Copyable {
     nextUsed = index
     nextAvailable = index &+ UInt16(truncatingIfNeeded: heads.count)
     knownAvailable = nextAvailable
-    unfinished = UnfinishedChains(heads)
+    unfinished = UnfinishedChains(heads.map { UnfinishedChains.Chain(number: $0, slots: 1) })
   }
 
   /// Takes the next chain, if there is one.
@@ -77,8 +77,8 @@ struct SplitRing: ~Copyable {
     into chain: inout DescriptorChain,
     isIndirectAllowed: Bool
   ) throws(VirtqueueError) -> Bool {
-    if isTracked, let head = unfinished.next() {
-      try walk(from: head, into: &chain, isIndirectAllowed: isIndirectAllowed)
+    if isTracked, let oldest = unfinished.next() {
+      try walk(from: oldest.number, into: &chain, isIndirectAllowed: isIndirectAllowed)
       return true
     }
     if nextAvailable == knownAvailable {
