@@ -9,13 +9,13 @@ public import HostOS
 /// allocates nothing. The memory it was made for stays alive as long as it.
 @safe
 public struct GuestIOVector: ~Copyable {
-  private let memory: GuestMemory
-  private var segments: [iovec]
+  let memory: GuestMemory
+  var segments: [iovec]
   // Where the ranges are in the guest; kept only where writes are noted.
-  private var ranges: [(address: GuestAddress, count: UInt64)] = []
+  var ranges: [(address: GuestAddress, count: UInt64)] = []
 
   /// The bytes in all ranges together.
-  public private(set) var count: UInt64 = 0
+  public internal(set) var count: UInt64 = 0
 
   /// The kernel's limit on segments in one call (`UIO_MAXIOV`).
   public static var segmentLimit: Int { 1024 }

@@ -15,9 +15,11 @@ public struct UnixListener: ~Copyable, Sendable {
 
   /// Listens at `path`; a socket that a dead process left there is replaced.
   ///
-  /// - Parameter path: At most 107 bytes (unix(7)).
+  /// - Parameters:
+  ///   - path: At most 107 bytes (unix(7)).
+  ///   - backlog: How many clients may wait.
   /// - Throws: ``SystemError``, `EADDRINUSE` if somebody listens there or another file is in the way.
-  public init(path: String) throws(SystemError) {
+  public init(path: String, backlog: Int32 = 1) throws(SystemError) {
     let number = try retrying("socket") {
       socket(
         AF_UNIX,
@@ -26,17 +28,12 @@ public struct UnixListener: ~Copyable, Sendable {
       )
     }
     let descriptor = OwnedFileDescriptor(adopting: number)
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    let bytes = Array(path.utf8)
-    guard !bytes.isEmpty, bytes.count < MemoryLayout.size(ofValue: address.sun_path) else {
-      throw SystemError(call: "bind", code: ENAMETOOLONG, subject: path)
-    }
-    // SAFETY: the path fits in the field, with a NUL after it.
-    unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
+    let address = try UnixSocket.address(path, "bind")
     if Self.isAbandoned(address, path) { _ = unsafe unlink(path) }
-    _ = try retrying("bind", path) { unsafe Self.call(address) { unsafe bind(number, $0, $1) } }
-    _ = try retrying("listen", path) { listen(number, 1) }
+    _ = try retrying("bind", path) {
+      unsafe UnixSocket.withAddress(address) { unsafe bind(number, $0, $1) }
+    }
+    _ = try retrying("listen", path) { listen(number, backlog) }
     self.descriptor = descriptor
     self.path = path
   }
@@ -67,18 +64,7 @@ public struct UnixListener: ~Copyable, Sendable {
     let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard probe >= 0 else { return false }
     defer { _ = close(probe) }
-    return unsafe call(address) { unsafe connect(probe, $0, $1) } != 0 && errno == ECONNREFUSED
-  }
-
-  private static func call(
-    _ address: sockaddr_un,
-    _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
-  ) -> Int32 {
-    unsafe withUnsafePointer(to: address) { pointer in
-      // SAFETY: every socket address starts with the fields of `sockaddr`.
-      unsafe pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        unsafe body($0, socklen_t(MemoryLayout<sockaddr_un>.size))
-      }
-    }
+    return unsafe UnixSocket.withAddress(address) { unsafe connect(probe, $0, $1) } != 0
+      && errno == ECONNREFUSED
   }
 }

@@ -40,6 +40,7 @@
 #include <unistd.h>
 
 #include "CLinuxKVM.h"
+#include "CLinuxNet.h"
 #include "CLinuxRemote.h"
 
 int apus_memfd_create(const char *name, unsigned int flags);
