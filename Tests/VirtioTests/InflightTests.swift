@@ -15,6 +15,28 @@ import Virtio
     )
   }
 
+  @Test(arguments: RingKind.allCases)
+  func chainsOfTheDeadAndNewOnesArePutBackTheLastFirst(ring: RingKind) throws {
+    let rig = try QueueRig(ring, features: Self.features)
+    var configuration = rig.configuration
+    configuration.inflight = try makeRegion(ring, size: 8)
+    configuration.index = 1
+    var chain = rig.makeChain()
+    var heads = try (0..<2).map { _ in try rig.driver.add([.readable(0x21000, 8)]) }
+    do {
+      var dying = try Virtqueue(configuration, in: rig.memory)
+      for _ in heads { #expect(try dying.pop(into: &chain)) }
+    }
+    heads.append(try rig.driver.add([.readable(0x21000, 8)]))
+    var queue = try Virtqueue(configuration, in: rig.memory)
+    for round in 0..<3 {
+      var tickets: [ChainTicket] = []
+      while try queue.pop(into: &chain) { tickets.append(chain.ticket) }
+      #expect(tickets.map(\.id) == heads)
+      if round < 2 { for ticket in tickets.reversed() { queue.putBack(ticket) } }
+    }
+  }
+
   @Test(arguments: 0..<40, RingKind.allCases)
   func whoeverDiesLosesNothingAndNothingIsDoneTwice(seed: Int, ring: RingKind) throws {
     var random = Generator(state: UInt64(seed))

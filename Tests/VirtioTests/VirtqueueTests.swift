@@ -208,6 +208,31 @@ import Virtio
   }
 
   @Test(arguments: RingKind.allCases)
+  func severalChainsArePutBackTheLastFirst(ring: RingKind) throws {
+    let rig = try QueueRig(ring)
+    let buffers: [[MockBuffer]] = [
+      [.writable(0x8000, 64)], [.readable(0x8040, 8), .writable(0x8080, 64)],
+      [.writable(0x80C0, 64)],
+    ]
+    let heads = try buffers.map { try rig.driver.add($0) }
+    var queue = try rig.makeQueue()
+    var chain = rig.makeChain()
+    var tickets: [ChainTicket] = []
+    while try queue.pop(into: &chain) { tickets.append(chain.ticket) }
+    for ticket in tickets.dropFirst().reversed() { queue.putBack(ticket) }
+    for head in heads.dropFirst() {
+      #expect(try queue.pop(into: &chain))
+      #expect(chain.ticket.id == head)
+    }
+    queue.putBack(chain.ticket)
+    queue.complete(tickets[0], written: 5)
+    queue.publish()
+    #expect(try rig.driver.takeUsed()?.head == UInt32(heads[0]))
+    #expect(try queue.pop(into: &chain))
+    #expect(chain.ticket.id == heads[2])
+  }
+
+  @Test(arguments: RingKind.allCases)
   func anotherQueueGoesOnFromTheSavedState(ring: RingKind) throws {
     let rig = try QueueRig(ring)
     let heads = try (0..<4).map { try rig.driver.add([.writable(0x8000 + 64 * $0, 64)]) }

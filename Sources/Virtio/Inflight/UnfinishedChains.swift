@@ -29,6 +29,13 @@ struct UnfinishedChains {
     return chains[position - 1]
   }
 
+  /// Undoes the last ``next()`` that gave one, whatever came after it.
+  mutating func putBackAnyway() {
+    precondition(position > 0, "put back without a pop")
+    wasLast = false
+    position -= 1
+  }
+
   /// Undoes the last ``next()``, if that gave one.
   mutating func putBack() -> Bool {
     guard wasLast else { return false }

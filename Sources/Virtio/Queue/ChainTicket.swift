@@ -11,6 +11,8 @@ public struct ChainTicket: BitwiseCopyable, Equatable, Sendable {
   var slots: UInt16 = 0
   /// Whether the chain has a buffer that the device may write.
   var isWritable = false
+  /// Whether another device had taken it when it died.
+  var isUnfinished = false
   /// The chain's entry in the region of chains under way, of a packed ring.
   var entry: UInt16 = 0
   /// The place in the order of the chains, where that order is kept.

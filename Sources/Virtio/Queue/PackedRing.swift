@@ -101,6 +101,7 @@ struct PackedRing: ~Copyable {
       publish(in: chain.memory)
       if let oldest = unfinished.next() {
         try walk(again: oldest, into: &chain, isIndirectAllowed: isIndirectAllowed)
+        chain.ticket.isUnfinished = true
         return true
       }
     }
@@ -126,6 +127,21 @@ struct PackedRing: ~Copyable {
     precondition(last > 0, "put back without a pop")
     nextAvailable.retreat(by: last, size: size)
     out &-= last
+    last = 0
+  }
+
+  /// Undoes the pop of the last chain that is out.
+  mutating func putBack(_ ticket: ChainTicket) {
+    if isTracked {
+      guard !ticket.isUnfinished else {
+        unfinished.putBackAnyway()
+        return
+      }
+      inflight.putBack(ticket.entry, in: region)
+    }
+    precondition(ticket.slots > 0 && ticket.slots <= out, "put back without a pop")
+    nextAvailable.retreat(by: ticket.slots, size: size)
+    out &-= ticket.slots
     last = 0
   }
 

@@ -79,6 +79,7 @@ struct SplitRing: ~Copyable {
   ) throws(VirtqueueError) -> Bool {
     if isTracked, let oldest = unfinished.next() {
       try walk(from: oldest.number, into: &chain, isIndirectAllowed: isIndirectAllowed)
+      chain.ticket.isUnfinished = true
       return true
     }
     if nextAvailable == knownAvailable {
@@ -109,6 +110,18 @@ struct SplitRing: ~Copyable {
     if isTracked {
       guard !unfinished.putBack() else { return }
       inflight.putBack(head, in: region)
+    }
+    nextAvailable &-= 1
+  }
+
+  /// Undoes the pop of the last chain that is out.
+  mutating func putBack(_ ticket: ChainTicket) {
+    if isTracked {
+      guard !ticket.isUnfinished else {
+        unfinished.putBackAnyway()
+        return
+      }
+      inflight.putBack(ticket.id, in: region)
     }
     nextAvailable &-= 1
   }

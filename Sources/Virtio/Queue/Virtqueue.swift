@@ -92,6 +92,14 @@ public struct Virtqueue: ~Copyable {
     if order.isKept { order.putBack() }
   }
 
+  /// Undoes the pop of the chain with this ticket, of which nothing has been used.
+  ///
+  /// It is the last of those that are out; several are put back in the opposite order.
+  public mutating func putBack(_ ticket: ChainTicket) {
+    if isPacked { packed.putBack(ticket) } else { split.putBack(ticket) }
+    if order.isKept { order.putBack() }
+  }
+
   /// Hands a chain back to the driver, once the next ``publish()`` makes it visible; a packed queue with
   /// an in-flight region may show it before.
   ///
