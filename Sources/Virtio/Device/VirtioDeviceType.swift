@@ -5,6 +5,8 @@ public struct VirtioDeviceType: RawRepresentable, Hashable, Sendable {
   /// Wraps a device ID.
   public init(rawValue: UInt16) { self.rawValue = rawValue }
 
+  /// A network interface (5.1).
+  public static var network: Self { Self(rawValue: 1) }
   /// A disk (5.2).
   public static var block: Self { Self(rawValue: 2) }
   /// A console (5.3).
