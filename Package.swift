@@ -65,7 +65,7 @@ let package = Package(
     .executableTarget(
       name: "apus",
       dependencies: [
-        "EmulatedHost", "HostOS", "Machine", log,
+        "EmulatedHost", "HostOS", "Machine", "Virtio", log,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings

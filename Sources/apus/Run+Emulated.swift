@@ -6,6 +6,12 @@ import Machine
 extension Run {
   /// Runs this same command line inside an emulated host.
   func emulate(_ configuration: MachineConfiguration) throws -> Int32 {
+    if let network = configuration.networks.first {
+      throw UserError(
+        message: "--net \(network.text): an emulated host is not on this host's network; "
+          + "take a machine whose processor has vmx or svm"
+      )
+    }
     let image = try EmulatedHostImage { name in
       unsafe getenv(name).map { unsafe String(cString: $0) }
     }

@@ -70,6 +70,17 @@ struct Run: ParsableCommand {
   )
   var disks: [DiskOption] = []
 
+  @Option(
+    name: .customLong("net"),
+    help: ArgumentHelp(
+      "A network interface: tap=NAME[,queues=N], unix:PATH[,server] or fd=N[:N…]; with "
+        + "[,mac=M][,mtu=N][,slot=N] and limits [,rx-bytes=R[/BURST]][,rx-packets=…][,tx-bytes=…]"
+        + "[,tx-packets=…] a second. Repeat for more.",
+      valueName: "link"
+    )
+  )
+  var networks: [NetOption] = []
+
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
 
@@ -208,6 +219,7 @@ struct Run: ParsableCommand {
     configuration.memory = memory.bytes
     configuration.usesHugePages = hugepages
     configuration.disks = disks.map(\.disk)
+    configuration.networks = networks.map(\.network)
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
     configuration.queues.threadCount = queueThreads

@@ -12,6 +12,7 @@ enum RunHelp {
         --append 'console=ttyS0 root=/dev/vda'
       apus run vmlinuz --disk root.img,readonly --disk data.img \\
         --serial file:guest.log
+      apus run vmlinuz --disk root.img --net tap=tap0
       apus run test.elf --debug-exit --test-device --cpus 2
       apus run vmlinuz --disk root.img --dry-run
       apus run vmlinuz --disk root.img --irqchip user --dump-interrupts

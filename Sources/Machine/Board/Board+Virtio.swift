@@ -8,16 +8,20 @@ import Virtio
 
 /// The virtio devices, and where each is attached.
 extension Board {
-  private struct Attached {
+  /// A device, and where it is to sit.
+  struct AttachedDevice {
     let device: any VirtioDevice
     /// The device number or register address that the user chose.
     let address: UInt64?
-    /// What messages call it: the file of a disk.
+    /// What messages call it: the file of a disk, or the option.
     let label: String
+
+    /// The option that it comes from, up to its place.
+    var option: String { label.hasPrefix("--") ? label : "--disk \(label)" }
   }
 
   func addVirtio(_ attachments: Attachments) throws {
-    var devices: [Attached] = []
+    var devices: [AttachedDevice] = []
     var threads = try QueueThreads(configuration)
     for (index, disk) in configuration.disks.enumerated() {
       let image = try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
@@ -28,15 +32,9 @@ extension Board {
         threads: threads.take(configuration.processorCount),
         polling: threads.polling
       )
-      devices.append(Attached(device: device, address: disk.address, label: disk.path))
+      devices.append(AttachedDevice(device: device, address: disk.address, label: disk.path))
     }
-    if let console = attachments.console {
-      devices.append(Attached(device: console, address: nil, label: console.name))
-    }
-    if configuration.hasEntropy {
-      let device = Entropy(threads: threads.take(1))
-      devices.append(Attached(device: device, address: nil, label: device.name))
-    }
+    devices += try makeDevices(attachments, &threads)
     switch configuration.transport {
     case .pci: try attachToPCI(devices)
     case .mmio: try attachToMemory(devices)
@@ -48,10 +46,10 @@ extension Board {
     configuration.offersPackedRings ? .common : VirtioFeatures.common.subtracting(.packedRing)
   }
 
-  private func attachToPCI(_ devices: [Attached]) throws {
+  private func attachToPCI(_ devices: [AttachedDevice]) throws {
     for device in devices {
       guard let slot = device.address, !(1...31).contains(slot) else { continue }
-      throw MachineError.slot(disk: device.label, slot)
+      throw MachineError.slot(option: device.option, slot)
     }
     let slots = try places(devices, from: Array(1...31), kind: "PCI") { "PCI device \($0)" }
     var allocator = PCIResourceAllocator(
@@ -79,7 +77,7 @@ extension Board {
     }
   }
 
-  private func attachToMemory(_ devices: [Attached]) throws {
+  private func attachToMemory(_ devices: [AttachedDevice]) throws {
     let range = MemoryMap.virtioMMIO
     let step = MemoryMap.virtioMMIOSlotSize
     let all = Array(
@@ -88,7 +86,7 @@ extension Board {
     for device in devices {
       guard let address = device.address, !all.contains(address) else { continue }
       throw MachineError.registers(
-        disk: device.label,
+        option: device.option,
         address,
         first: range.lowerBound.rawValue,
         last: range.upperBound.rawValue - step
@@ -117,7 +115,7 @@ extension Board {
 
   /// Finds a place for each device: those that were asked for first, the others in what is left.
   private func places(
-    _ devices: [Attached],
+    _ devices: [AttachedDevice],
     from all: [UInt64],
     kind: String,
     named name: (UInt64) -> String

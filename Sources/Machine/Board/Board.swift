@@ -18,6 +18,8 @@ final class Board {
     var serial: (any SerialBackend)?
     /// The device behind the virtio console; `nil` if there is none.
     var console: Console?
+    /// What the network interfaces are connected to, in order; those that are missing lead nowhere.
+    var networks: [any NetBackend] = []
     /// Who takes power-off, reset and exit.
     var system: any SystemControl
     /// The time.

@@ -66,6 +66,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var usesHugePages = false
   /// The disks, in order.
   public var disks: [Disk] = []
+  /// The network interfaces, in order.
+  public var networks: [Network] = []
   /// What virtio devices are attached to.
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.
@@ -97,12 +99,13 @@ public struct MachineConfiguration: Equatable, Sendable {
 
   /// Checks what does not need a file or the host.
   ///
-  /// - Throws: ``MachineError``, the first that is wrong.
-  public func validate() throws(MachineError) {
+  /// - Throws: ``MachineError`` or ``NetworkError``, the first that is wrong.
+  public func validate() throws {
     guard (1...Self.processorLimit).contains(processorCount) else {
-      throw .processorCount(processorCount)
+      throw MachineError.processorCount(processorCount)
     }
     try queues.validate()
-    if serial == .standard, console == .standard { throw .standardStreamTaken }
+    if serial == .standard, console == .standard { throw MachineError.standardStreamTaken }
+    try validateNetworks()
   }
 }

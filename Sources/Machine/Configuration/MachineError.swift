@@ -13,9 +13,9 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   /// The host's pool of huge pages cannot provide the memory.
   case hugePages(bytes: UInt64, reason: String)
   /// A PCI device number is out of range.
-  case slot(disk: String, UInt64)
+  case slot(option: String, UInt64)
   /// The address of memory-mapped registers is not one of the slots for them.
-  case registers(disk: String, UInt64, first: UInt64, last: UInt64)
+  case registers(option: String, UInt64, first: UInt64, last: UInt64)
   /// Two devices ask for one address.
   case addressTaken(by: String, wanted: String, address: String)
   /// There is no room for another device.
@@ -42,10 +42,10 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .hugePages(let bytes, let reason):
       "--hugepages: the host's pool cannot provide \(sizeText(bytes)) (\(reason)); enlarge it "
         + "(sysctl vm.nr_hugepages) or leave --hugepages out"
-    case .slot(let disk, let slot):
-      "--disk \(disk),slot=\(slot): PCI device numbers are 1 to 31"
-    case .registers(let disk, let address, let first, let last):
-      "--disk \(disk),address=\(hex(address)): registers sit at a multiple of 0x1000 from "
+    case .slot(let option, let slot):
+      "\(option),slot=\(slot): PCI device numbers are 1 to 31"
+    case .registers(let option, let address, let first, let last):
+      "\(option),address=\(hex(address)): registers sit at a multiple of 0x1000 from "
         + "\(hex(first)) to \(hex(last))"
     case .addressTaken(let other, let wanted, let address):
       "\(wanted) and \(other) are both at \(address): give one of them another address"

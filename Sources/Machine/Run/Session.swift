@@ -22,6 +22,7 @@ final class Session {
   private let signals: SignalQueue
   private let serial: StreamPort
   private let console: StreamPort
+  private let networks: [any NetBackend]
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let consoleInput = CurrentInput()
@@ -45,6 +46,7 @@ final class Session {
     let quit = { @Sendable [current] in current.stop() }
     serial = try StreamPort(configuration.serial, onQuit: quit)
     console = try StreamPort(configuration.console, onQuit: quit)
+    networks = try configuration.networks.map { try NetworkLink.open($0) }
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start { [consoleInput] bytes in consoleInput.write(bytes) }
   }
@@ -76,6 +78,7 @@ final class Session {
       attachments: Board.Attachments(
         serial: output,
         console: try makeConsole(),
+        networks: networks,
         system: control,
         clock: clock
       )

@@ -26,6 +26,7 @@ public final class Net: VirtioDevice {
   ///     told; the network's where not given.
   ///   - limits: How much it may receive and send.
   ///   - threads: Who serves its queues; see ``QueueWorkers``.
+  ///   - polling: How threads of its own poll.
   ///   - name: Its name in log lines and of its threads.
   /// - Throws: `SystemError` if the host has no descriptor left.
   public init(
@@ -34,6 +35,7 @@ public final class Net: VirtioDevice {
     mtu: UInt16? = nil,
     limits: NetLimits = NetLimits(),
     threads: [QueueThread] = [],
+    polling: QueuePolling = .off,
     name: String = "net0"
   ) throws(SystemError) {
     self.name = name
@@ -44,7 +46,7 @@ public final class Net: VirtioDevice {
     let control = 2 * backend.queuePairCount
     var groups = (0..<backend.queuePairCount).map { [2 * $0, 2 * $0 + 1] }
     groups[0].append(control)
-    workers = QueueWorkers(name, groups: groups, threads: threads)
+    workers = QueueWorkers(name, groups: groups, threads: threads, polling: polling)
   }
 
   /// A network interface.

@@ -127,8 +127,8 @@ import Virtio
   @Test(
     arguments: [
       .processorCount(0), .hostProcessorLimit(asked: 9, limit: 4), .memory(bytes: 1, reason: "r"),
-      .hugePages(bytes: 1, reason: "r"), .slot(disk: "d", 0),
-      .registers(disk: "d", 0, first: 1, last: 2),
+      .hugePages(bytes: 1, reason: "r"), .slot(option: "--disk d", 0),
+      .registers(option: "--disk d", 0, first: 1, last: 2),
       .addressTaken(by: "a", wanted: "b", address: "c"),
       .tooManyDevices(kind: "PCI", limit: 31), .standardStreamTaken,
       .stream(path: "p", reason: "r"),

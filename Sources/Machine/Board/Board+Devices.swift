@@ -1,0 +1,54 @@
+import DeviceModel
+import HostOS
+import Virtio
+
+/// The virtio devices other than disks, made from the configuration and what the host has for them.
+extension Board {
+  /// The devices, in the order in which they are attached.
+  func makeDevices(
+    _ attachments: Attachments,
+    _ threads: inout QueueThreads
+  ) throws -> [AttachedDevice] {
+    var devices: [AttachedDevice] = []
+    for (index, network) in configuration.networks.enumerated() {
+      let device = try makeNetwork(network, index, attachments, &threads)
+      devices.append(
+        AttachedDevice(device: device, address: network.address, label: "--net \(network.text)")
+      )
+    }
+    if let console = attachments.console {
+      devices.append(AttachedDevice(device: console, address: nil, label: console.name))
+    }
+    if configuration.hasEntropy {
+      let device = Entropy(threads: threads.take(1))
+      devices.append(AttachedDevice(device: device, address: nil, label: device.name))
+    }
+    return devices
+  }
+
+  private func makeNetwork(
+    _ network: MachineConfiguration.Network,
+    _ index: Int,
+    _ attachments: Attachments,
+    _ threads: inout QueueThreads
+  ) throws(SystemError) -> Net {
+    let backend =
+      attachments.networks.indices.contains(index)
+      ? attachments.networks[index] : DetachedNetwork(queuePairCount: network.queuePairs)
+    func limiter(_ limit: RateLimit) -> RateLimiter? {
+      limit == RateLimit() ? nil : RateLimiter(limit, clock: attachments.clock)
+    }
+    return try Net(
+      backend,
+      address: NetworkLink.address(of: network),
+      mtu: network.mtu,
+      limits: NetLimits(
+        receive: limiter(network.receiveLimit),
+        send: limiter(network.sendLimit)
+      ),
+      threads: threads.take(backend.queuePairCount),
+      polling: threads.polling,
+      name: "net\(index)"
+    )
+  }
+}

@@ -1,0 +1,44 @@
+import Machine
+import Testing
+import Virtio
+
+@testable import apus
+
+@Suite struct NetOptionTests {
+  @Test(
+    arguments: [
+      ("tap=tap0", .tap("tap0")), ("unix:/run/net", .unix("/run/net", isServer: false)),
+      ("unix:a,,b,server", .unix("a,b", isServer: true)), ("fd=3", .descriptors([3])),
+      ("fd=3:5:4", .descriptors([3, 5, 4])),
+    ] as [(String, MachineConfiguration.Network.Link)]
+  )
+  func linksHaveThreeForms(text: String, link: MachineConfiguration.Network.Link) {
+    #expect(NetOption(argument: text)?.network == MachineConfiguration.Network(link))
+  }
+
+  @Test func theRestComesInAnyOrder() throws {
+    let option = try #require(
+      NetOption(
+        argument: "tap=tap0,mtu=9000,queues=4,slot=0x5,mac=52:54:00:AB:cd:ef,"
+          + "rx-bytes=100M/1M,tx-packets=5K"
+      )
+    )
+    var expected = MachineConfiguration.Network(.tap("tap0"))
+    expected.mtu = 9000
+    expected.queuePairs = 4
+    expected.address = 5
+    expected.macAddress = MACAddress(0x5254_00AB_CDEF)
+    expected.receiveLimit.bytes = RateLimit.Rate(perSecond: 100 << 20, burst: 1 << 20)
+    expected.sendLimit.operations = RateLimit.Rate(perSecond: 5120)
+    #expect(option.network == expected)
+  }
+
+  @Test(arguments: [
+    "", "tap", "unix:", "fd=", "fd=x", "fd=3:", "fd=-1", "vde:/x", "tap=a,server", "tap=a,mtu=x",
+    "tap=a,mtu=70000", "tap=a,mac=52:54", "tap=a,mac=52:54:00:12:34:5g", "tap=a,queues=",
+    "tap=a,bogus", "tap=a,rx-bytes=0", "tap=a,rx-bytes=1/", "tap=a,rx-bytes=1/2/3",
+  ])
+  func refusesWhatIsNoNetwork(text: String) {
+    #expect(NetOption(argument: text) == nil)
+  }
+}

@@ -1,0 +1,129 @@
+import Glibc
+import HostOS
+import TestSupport
+import Testing
+import Virtio
+
+@testable import Machine
+
+/// Network interfaces as a user asks for them.
+@Suite struct NetworkTests {
+  private typealias Network = MachineConfiguration.Network
+
+  private static func configuration(
+    _ link: MachineConfiguration.Network.Link,
+    _ change: (inout MachineConfiguration.Network) -> Void = { _ in }
+  ) -> MachineConfiguration {
+    var configuration = MachineConfiguration(kernel: "kernel")
+    var network = Network(link)
+    change(&network)
+    configuration.networks = [network]
+    return configuration
+  }
+
+  @Test func aBoardHasItsInterfaces() throws {
+    let rig = try BoardRig { configuration, _ in
+      configuration.networks = [Network(.tap("a")), Network(.unix("b", isServer: false))]
+      configuration.networks[1].address = 9
+      configuration.networks[1].queuePairs = 1
+    }
+    let functions = rig.board.pci.functions.filter { $0.function.name.hasPrefix("net") }
+    #expect(functions.map { $0.function.name } == ["net0", "net1"])
+    #expect(functions[1].address.device == 9)
+    // 0x1041: a network interface of virtio 1.0 and later (4.1.2.1).
+    #expect(functions.allSatisfy { $0.function.configuration.deviceID == 0x1041 })
+  }
+
+  @Test func anInterfaceThatIsOutOfPlaceIsNamed() throws {
+    let error = try #require(throws: MachineError.self) {
+      try BoardRig { configuration, _ in
+        configuration.networks = [Network(.tap("a"))]
+        configuration.networks[0].address = 40
+      }
+    }
+    #expect(error.description == "--net tap=a,slot=40: PCI device numbers are 1 to 31")
+  }
+
+  @Test(
+    arguments: [
+      (.tap(""), "--net tap=: an interface's name has 1 to 15 bytes and no slash"),
+      (.tap("a/b"), "--net tap=a/b: an interface's name has 1 to 15 bytes and no slash"),
+      (
+        .descriptors([3, 3]),
+        "--net fd=3:3: name 1 to 256 descriptors, each once, as in fd=3:4"
+      ),
+    ] as [(MachineConfiguration.Network.Link, String)]
+  )
+  func linksThatCannotBeAreRefused(
+    link: MachineConfiguration.Network.Link,
+    message: String
+  ) throws {
+    let error = try #require(throws: NetworkError.self) { try Self.configuration(link).validate() }
+    #expect(error.description == message)
+  }
+
+  @Test func valuesOutOfRangeAreRefused() throws {
+    let cases: [(MachineConfiguration, NetworkError)] = [
+      (Self.configuration(.tap("a")) { $0.mtu = 67 }, .mtu("tap=a", 67)),
+      (Self.configuration(.tap("a")) { $0.queuePairs = 0 }, .queues("tap=a", 0, limit: 256)),
+      (
+        Self.configuration(.unix("p", isServer: true)) { $0.queuePairs = 2 },
+        .queues("unix:p,server", 2, limit: 1)
+      ),
+      (
+        Self.configuration(.tap("a")) { $0.macAddress = MACAddress(0x0100_0000_0000) },
+        .address("tap=a", MACAddress(0x0100_0000_0000))
+      ),
+    ]
+    for (configuration, error) in cases {
+      #expect(throws: error) { try configuration.validate() }
+    }
+  }
+
+  @Test func twoInterfacesAreTwo() throws {
+    var configuration = Self.configuration(.tap("a"))
+    configuration.networks.append(Network(.tap("a")))
+    #expect(throws: NetworkError.taken("tap=a")) { try configuration.validate() }
+    configuration.networks[1] = Network(.tap("b"))
+    try configuration.validate()
+    for index in 0..<2 { configuration.networks[index].macAddress = MACAddress(2) }
+    #expect(throws: NetworkError.sameAddress("tap=b", other: "tap=a", MACAddress(2))) {
+      try configuration.validate()
+    }
+  }
+
+  @Test func addressesAreTheirOwnAndStayTheSame() {
+    let first = NetworkLink.address(of: Network(.tap("a")))
+    let second = NetworkLink.address(of: Network(.tap("b")))
+    #expect(first == NetworkLink.address(of: Network(.tap("a"))))
+    #expect(first != second)
+    #expect(!first.isMulticast && first.rawValue >> 40 == 2)
+    var given = Network(.tap("a"))
+    given.macAddress = MACAddress(0x5254_0000_0001)
+    #expect(NetworkLink.address(of: given) == MACAddress(0x5254_0000_0001))
+  }
+
+  @Test func aSocketThatNobodyListensOnIsNamed() throws {
+    let error = try #require(throws: NetworkError.self) {
+      _ = try NetworkLink.open(Network(.unix("/nowhere/socket", isServer: false)))
+    }
+    #expect(
+      error.description
+        == "--net unix:/nowhere/socket: No such file or directory; "
+        + "start the program that listens there first"
+    )
+  }
+
+  @Test func descriptorsAreWhatTheyAre() throws {
+    let pair = try SocketPair()
+    let stream = try NetworkLink.open(Network(.descriptors([pair.near.rawValue])))
+    #expect(stream is StreamBackend)
+    let file = try OwnedFileDescriptor(opening: "/dev/null", O_RDWR)
+    #expect(throws: NetworkError.descriptor(file.rawValue)) {
+      _ = try NetworkLink.open(Network(.descriptors([file.rawValue])))
+    }
+    #expect(throws: NetworkError.descriptor(999)) {
+      _ = try NetworkLink.open(Network(.descriptors([999])))
+    }
+  }
+}
