@@ -101,6 +101,9 @@ public final class Block: VirtioDevice {
     cache.isOn = true
   }
 
+  /// Ends after the requests that are under way; the cache stays as it is.
+  public func suspend() { workers.stop() }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

@@ -39,6 +39,11 @@ public protocol VirtioDevice: AnyObject, Sendable {
   /// Returns only when no thread of the device touches guest memory or the queues any more; called
   /// whether or not the device is active. Threads of the device may still signal while it waits.
   func reset()
+  /// Stops serving all queues of an active device, as ``reset()`` does, but keeps what the driver has
+  /// set: another activation goes on from there.
+  ///
+  /// Resets the device unless it has more to keep than the places of its queues.
+  func suspend()
 
   /// Stops serving queue `index` of an active device, which the driver resets (virtio 1.2, 2.6.1).
   ///
@@ -54,6 +59,8 @@ public protocol VirtioDevice: AnyObject, Sendable {
 extension VirtioDevice {
   /// Accepts every choice.
   public func accepts(_ features: VirtioFeatures) -> Bool { true }
+  /// Resets the device.
+  public func suspend() { reset() }
   /// Ignores the write.
   public func writeConfiguration(_ value: UInt64, offset: UInt64, width: Int) {}
 }

@@ -14,6 +14,7 @@ public final class VirtioSignals: Sendable {
   // a time.
   private let bits = Atomic<UInt8>(0)
   private let changes = Atomic<UInt32>(0)
+  private let states = Mutex<[Int: VirtqueueState]>([:])
 
   /// Makes the signals of the device that `name` stands for in the log.
   public init(_ name: String, interrupts: any VirtioInterrupts, logger: Logger) {
@@ -58,8 +59,21 @@ public final class VirtioSignals: Sendable {
     return VirtioStatus(rawValue: before)
   }
 
+  /// The driver is ready, of a transport without a status register of its own.
+  package func begin() { insert(.driverOK) }
+
+  /// Notes where queue `index` stood when it was last stopped.
+  func noteState(_ state: VirtqueueState, of index: Int) {
+    states.withLock { $0[index] = state }
+  }
+
+  /// Where queue `index` stood when it was last stopped, if it was since the last time of asking.
+  package func takeState(of index: Int) -> VirtqueueState? {
+    states.withLock { $0.removeValue(forKey: index) }
+  }
+
   /// Back to the state of a device that nobody has touched; its threads have ended.
-  func reset() {
+  package func reset() {
     interrupts.reset()
     bits.store(0, ordering: .releasing)
   }

@@ -103,6 +103,7 @@ final class QueueWork {
     service.finish(&slot.queue)
     slot.deliver(assignment.signals)
     assignment.note(slot.queue.state, of: index)
+    assignment.signals.noteState(slot.queue.state, of: index)
     slots[number] = nil
   }
 
