@@ -17,10 +17,15 @@ func module(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 /// The tests of one module, with the shared fakes.
-func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+func tests(
+  _ name: String,
+  _ dependencies: [Target.Dependency] = [],
+  exclude: [String] = []
+) -> Target {
   .testTarget(
     name: "\(name)Tests",
-    dependencies: [.byName(name: name), "TestSupport"] + dependencies
+    dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+    exclude: exclude
   )
 }
 
@@ -35,6 +40,7 @@ let package = Package(
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "Machine", targets: ["Machine"]),
     .library(name: "Platform", targets: ["Platform"]),
+    .library(name: "RemoteDevice", targets: ["RemoteDevice"]),
     .library(name: "Virtio", targets: ["Virtio"]),
   ],
   dependencies: [
@@ -56,6 +62,10 @@ let package = Package(
       ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", log]
     ),
     module(
+      "RemoteDevice",
+      ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Virtio", log]
+    ),
+    module(
       "Machine",
       [
         "CLinux", "HostOS", "GuestMemory", "KVM", "DeviceModel", "Interrupts", "PCI", "Platform",
@@ -65,7 +75,7 @@ let package = Package(
     .executableTarget(
       name: "apus",
       dependencies: [
-        "EmulatedHost", "HostOS", "Machine", "Virtio", log,
+        "EmulatedHost", "HostOS", "Machine", "RemoteDevice", "Virtio", log,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
       swiftSettings: settings
@@ -89,13 +99,21 @@ let package = Package(
     tests("Platform", ["HostOS", "DeviceModel", "GuestMemory"]),
     tests("Virtio", ["HostOS", "DeviceModel", "GuestMemory", "Interrupts", "PCI", log]),
     tests(
+      "RemoteDevice",
+      ["CLinux", "HostOS", "DeviceModel", "GuestMemory", "Virtio", log],
+      exclude: ["Fixtures"]
+    ),
+    tests(
       "Machine",
       [
         "HostOS", "KVM", "DeviceModel", "GuestMemory", "Interrupts", "PCI", "Platform", "Virtio",
         log,
       ]
     ),
-    .testTarget(name: "ApusTests", dependencies: ["apus", "HostOS", "Machine", "TestSupport"]),
+    .testTarget(
+      name: "ApusTests",
+      dependencies: ["apus", "GuestMemory", "HostOS", "Machine", "TestSupport", "Virtio"]
+    ),
   ],
   swiftLanguageModes: [.v6]
 )

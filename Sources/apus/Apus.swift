@@ -10,7 +10,7 @@ struct Apus: ParsableCommand {
     commandName: "apus",
     abstract: "A virtual machine monitor for Linux/KVM.",
     version: "0.1.0",
-    subcommands: [Run.self, Agent.self]
+    subcommands: [Run.self, Serve.self, Agent.self]
   )
 
   /// Parses the process's arguments, runs the command, and ends the process.
@@ -54,9 +54,17 @@ struct Apus: ParsableCommand {
       return 0
     case .validationFailure:
       let message = message(for: error)
-      return say("\(message); see: apus run --help", code: Outcome.badInputCode)
+      return say("\(message); see: apus \(command) --help", code: Outcome.badInputCode)
     default: return say("\(error)", code: Outcome.hostFailureCode)
     }
+  }
+
+  /// The command whose help says more about what the user typed.
+  private nonisolated static var command: String {
+    let words = CommandLine.arguments.dropFirst().prefix { !$0.hasPrefix("-") }
+    guard words.first == "serve" else { return "run" }
+    let known = Serve.configuration.subcommands.compactMap { $0.configuration.commandName }
+    return words.dropFirst().first.flatMap { known.contains($0) ? "serve \($0)" : nil } ?? "serve"
   }
 
   private nonisolated static func say(_ message: String, code: Int32) -> Int32 {

@@ -1,0 +1,58 @@
+/// A piece of guest memory, as a front end describes it (`memory region description`).
+struct VhostUserRegion: Equatable, Sendable {
+  /// The length of the description in bytes.
+  static var count: Int { 32 }
+
+  /// Where the guest has it.
+  let guestAddress: UInt64
+  /// Its length in bytes.
+  let size: UInt64
+  /// Where the front end has it.
+  let userAddress: UInt64
+  /// Where in its file it begins.
+  let offset: UInt64
+
+  init(_ bytes: NativeBytes, at place: Int) {
+    guestAddress = bytes.word(at: place)
+    size = bytes.word(at: place + 8)
+    userAddress = bytes.word(at: place + 16)
+    offset = bytes.word(at: place + 24)
+  }
+
+  init(guestAddress: UInt64, size: UInt64, userAddress: UInt64, offset: UInt64) {
+    self.guestAddress = guestAddress
+    self.size = size
+    self.userAddress = userAddress
+    self.offset = offset
+  }
+}
+
+extension VhostUserRegion: CustomStringConvertible {
+  var description: String {
+    "region of \(size) bytes at 0x\(String(guestAddress, radix: 16)), user address "
+      + "0x\(String(userAddress, radix: 16)), offset \(offset)"
+  }
+}
+
+/// Where a ring's parts are (`vring address description`).
+struct VhostUserRingAddresses: Equatable, Sendable {
+  /// `VHOST_VRING_F_LOG`: writes to the used ring are noted.
+  static var logFlag: UInt32 { 1 }
+
+  let flags: UInt32
+  let descriptors: UInt64
+  let used: UInt64
+  let available: UInt64
+  /// What the first byte of the used ring is noted as.
+  let log: UInt64
+}
+
+/// Memory that notes what is under way (`inflight description`).
+struct VhostUserInflight: Equatable, Sendable {
+  let size: UInt64
+  let offset: UInt64
+  let queueCount: UInt16
+  let queueSize: UInt16
+  /// How long the description was, with or without padding at its end.
+  let payloadCount: Int
+}

@@ -1,0 +1,26 @@
+import ArgumentParser
+
+/// `apus serve`: a device in a process of its own, for whoever runs the guest.
+struct Serve: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "serve",
+    abstract: "Serve one device to a virtual machine monitor, in this process.",
+    discussion: """
+      EXAMPLES
+        apus serve disk root.img --vhost-user disk.sock
+        qemu-system-x86_64 -m 1G \\
+          -object memory-backend-memfd,id=m,size=1G,share=on -numa node,memdev=m \\
+          -chardev socket,id=d,path=disk.sock,reconnect=1 \\
+          -device vhost-user-blk-pci,chardev=d
+
+      A front end may come and go; the next is served. SIGTERM, SIGINT and SIGHUP
+      end what is under way, remove the socket and end with exit code 0.
+
+      EXIT CODES
+        0   ended by a signal, or the only front end has gone
+        2   bad input: an option, a file or a value
+        4   the host failed: memory, a system call
+      """,
+    subcommands: [ServeDisk.self, ServeEntropy.self, ServeConsole.self]
+  )
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import Machine
+
+/// `apus serve console`: a virtio console.
+struct ServeConsole: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "console",
+    abstract: "Serve a console."
+  )
+
+  @Argument(
+    help: ArgumentHelp("The host's end: file:F or unix:F.", valueName: "where")
+  )
+  var stream: StreamOption
+
+  @OptionGroup var options: ServeOptions
+
+  mutating func run() throws {
+    switch stream.stream {
+    case .file, .unix: break
+    default: throw UserError(message: "a served console has no terminal; give it file:F or unix:F")
+    }
+    var host: ServedConsole?
+    defer { host?.stop() }
+    try options.serve {
+      let made = try ServedConsole(stream.stream)
+      host = made
+      return made.device
+    }
+  }
+}

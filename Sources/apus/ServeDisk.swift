@@ -1,0 +1,60 @@
+import ArgumentParser
+import HostOS
+import Machine
+import Virtio
+
+/// `apus serve disk`: a virtio disk.
+struct ServeDisk: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "disk",
+    abstract: "Serve a disk."
+  )
+
+  @Argument(
+    help: ArgumentHelp("The disk: FILE[,readonly].", valueName: "disk"),
+    completion: .file()
+  )
+  var disk: DiskOption
+
+  @Option(
+    help: ArgumentHelp(
+      "How many queues a front end may use, 1 to 64; unused ones cost nothing.",
+      valueName: "n"
+    )
+  )
+  var queues = 64
+
+  @Option(
+    help: ArgumentHelp(
+      "How many threads serve the queues, 1 to as many as there are queues; not more than there are "
+        + "processors if not given.",
+      valueName: "n"
+    )
+  )
+  var threads: Int?
+
+  @OptionGroup var options: ServeOptions
+
+  mutating func run() throws {
+    guard (1...64).contains(queues) else {
+      throw UserError(message: "--queues \(queues): a disk has 1 to 64 queues")
+    }
+    guard (1...queues).contains(threads ?? queues) else {
+      throw UserError(
+        message: "--threads \(threads ?? 0): \(queues) queues are served by 1 to \(queues) threads"
+      )
+    }
+    guard disk.disk.address == nil else {
+      throw UserError(message: "\(disk.disk.path): slot and address are the front end's to choose")
+    }
+    let (path, isReadOnly) = (disk.disk.path, disk.disk.isReadOnly)
+    let (queues, threads) = (queues, threads ?? min(queues, HostProcessors.count))
+    try options.serve {
+      let image = try DiskImage(opening: path, readOnly: isReadOnly)
+      let workers = try (0..<threads).map { number throws(SystemError) in
+        try QueueThread("disk.\(number)", polling: .adaptive)
+      }
+      return Block(image, name: "disk", queueCount: queues, threads: workers)
+    }
+  }
+}

@@ -1,0 +1,16 @@
+import ArgumentParser
+import Virtio
+
+/// `apus serve entropy`: a virtio entropy source.
+struct ServeEntropy: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "entropy",
+    abstract: "Serve random bytes of the host's kernel."
+  )
+
+  @OptionGroup var options: ServeOptions
+
+  mutating func run() throws {
+    try options.serve { Entropy(name: "entropy") }
+  }
+}
