@@ -7,6 +7,7 @@ let parts: [Target.Dependency] = [
   .product(name: "GuestMemory", package: "apus"),
   .product(name: "Interrupts", package: "apus"),
   .product(name: "Platform", package: "apus"),
+  .product(name: "RemoteDevice", package: "apus"),
   .product(name: "Virtio", package: "apus"),
   .product(name: "Logging", package: "swift-log"),
 ]
@@ -24,6 +25,7 @@ let package = Package(
     .executableTarget(name: "FuzzBlock", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
     .executableTarget(name: "FuzzInterrupts", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
     .executableTarget(name: "FuzzFLIC", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
+    .executableTarget(name: "FuzzVhostUser", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
   ],
   swiftLanguageModes: [.v6]
 )
