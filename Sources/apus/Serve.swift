@@ -21,6 +21,6 @@ struct Serve: ParsableCommand {
         2   bad input: an option, a file or a value
         4   the host failed: memory, a system call
       """,
-    subcommands: [ServeDisk.self, ServeEntropy.self, ServeConsole.self]
+    subcommands: [ServeDisk.self, ServeNet.self, ServeConsole.self, ServeEntropy.self]
   )
 }

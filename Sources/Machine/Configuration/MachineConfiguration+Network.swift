@@ -58,7 +58,7 @@ extension MachineConfiguration {
 
 extension MachineConfiguration.Network {
   /// Checks what does not need the host.
-  fileprivate func validate() throws(NetworkError) {
+  func validate() throws(NetworkError) {
     let limit = TapBackend.queueLimit
     switch link {
     case .tap(let name):

@@ -11,7 +11,7 @@ public final class Net: VirtioDevice {
   /// What it has moved and dropped.
   public var counters: NetCounters { shared.counters }
 
-  private let shared: NetShared
+  let shared: NetShared
   private let mtu: UInt16?
   private let workers: QueueWorkers
 

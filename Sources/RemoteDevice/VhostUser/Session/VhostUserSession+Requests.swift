@@ -18,7 +18,10 @@ extension VhostUserSession {
     case .setOwner: break
     // Once meant to disable all rings, and nothing else.
     case .resetOwner: disableAllRings()
-    case .getQueueCount: return .reply(Self.word(UInt64(rings.count)))
+    case .getQueueCount:
+      // Of network devices, front ends count the pairs.
+      let count = device.device is any VhostUserNetwork ? rings.count / 2 : rings.count
+      return .reply(Self.word(UInt64(count)))
     case .resetDevice:
       try need(.resetDevice, for: .resetDevice)
       disableAllRings()
@@ -132,7 +135,7 @@ extension VhostUserSession {
     case .sendRARP(let address):
       guard protocolFeatures.contains(.rarp), let network = device.device as? any VhostUserNetwork
       else { throw .notOffered(.sendRARP) }
-      network.announce(address & 0xFFFF_FFFF_FFFF)
+      changeAll { network.announce(address & 0xFFFF_FFFF_FFFF) }
     case .setMTU(let count):
       guard protocolFeatures.contains(.mtu), let network = device.device as? any VhostUserNetwork
       else { throw .notOffered(.setMTU) }

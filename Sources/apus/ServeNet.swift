@@ -1,0 +1,31 @@
+import ArgumentParser
+import Machine
+import RemoteDevice
+
+/// `apus serve net`: a virtio network interface.
+struct ServeNet: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "net",
+    abstract: "Serve a network interface."
+  )
+
+  @Argument(
+    help: ArgumentHelp(
+      "The network: tap=NAME, unix:PATH or fd=N, with options as in apus run --net.",
+      valueName: "network"
+    )
+  )
+  var network: NetOption
+
+  @OptionGroup var options: ServeOptions
+
+  mutating func run() throws {
+    let network = network.network
+    guard network.address == nil, network.macAddress == nil else {
+      throw UserError(
+        message: "\(network.text): slot, address and mac are the front end's to choose"
+      )
+    }
+    try options.serve { ServedNet(try ServedNetwork.make(network)) }
+  }
+}
