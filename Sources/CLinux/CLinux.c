@@ -2,6 +2,8 @@
 #include "CLinux.h"
 
 #include <linux/fs.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 int apus_memfd_create(const char *name, unsigned int flags) {
   return (int)syscall(SYS_memfd_create, name, flags);
@@ -37,6 +39,20 @@ int apus_fcntl(int fd, int command, long argument) {
 ssize_t apus_read_now(int fd, void *bytes, size_t count) {
   struct iovec vector = {bytes, count};
   return preadv2(fd, &vector, 1, -1, RWF_NOWAIT);
+}
+
+ssize_t apus_preadv2(int fd, const struct iovec *segments, int count, off_t offset, int flags) {
+  return preadv2(fd, segments, count, offset, flags);
+}
+
+ssize_t apus_pwritev2(int fd, const struct iovec *segments, int count, off_t offset, int flags) {
+  return pwritev2(fd, segments, count, offset, flags);
+}
+
+const void *apus_zeroes(void) {
+  // Not constant: then it takes no place in the program's file.
+  static unsigned char zeroes[apus_zeroes_count] __attribute__((aligned(4096)));
+  return zeroes;
 }
 
 int apus_ioctl_winsize(int fd, struct winsize *size) {
@@ -118,6 +134,27 @@ int apus_spawn(const char *path, char *const *arguments, char *const *environmen
 int apus_lock_file(int fd, int exclusive) {
   struct flock whole = {.l_type = exclusive ? F_WRLCK : F_RDLCK, .l_whence = SEEK_SET};
   return fcntl(fd, F_OFD_SETLK, &whole);
+}
+
+int apus_is_in_memory(int fd) {
+  struct statfs status;
+  return fstatfs(fd, &status) == 0 &&
+         (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
+
+int apus_o_direct(void) { return O_DIRECT; }
+
+int apus_direct_alignment(int fd, uint32_t *memory, uint32_t *offset) {
+#ifdef STATX_DIOALIGN
+  struct statx status;
+  if (statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &status) == 0 &&
+      (status.stx_mask & STATX_DIOALIGN) != 0) {
+    *memory = status.stx_dio_mem_align;
+    *offset = status.stx_dio_offset_align;
+    return 0;
+  }
+#endif
+  return -1;
 }
 
 int apus_block_device_size(int fd, uint64_t *size) {

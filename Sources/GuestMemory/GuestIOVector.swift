@@ -1,12 +1,13 @@
 import CLinux
 import Glibc
-public import HostOS
+import HostOS
 
 /// A list of guest ranges for scattered host I/O, so that file data goes to and from guest RAM
 /// without a copy and no pointer leaves this module.
 ///
 /// Owned by one queue's thread and used again for each request: after the first few requests it
-/// allocates nothing. The memory it was made for stays alive as long as it.
+/// allocates nothing. The memory it was made for stays alive as long as it. A transfer uses the
+/// ranges up from the front: what is left of them can be given to the next.
 @safe
 public struct GuestIOVector: ~Copyable {
   let memory: GuestMemory
@@ -14,7 +15,7 @@ public struct GuestIOVector: ~Copyable {
   // Where the ranges are in the guest; kept only where writes are noted.
   var ranges: [(address: GuestAddress, count: UInt64)] = []
 
-  /// The bytes in all ranges together.
+  /// The bytes in all ranges together, as far as they are not used up.
   public internal(set) var count: UInt64 = 0
 
   /// The kernel's limit on segments in one call (`UIO_MAXIOV`).
@@ -60,62 +61,24 @@ public struct GuestIOVector: ~Copyable {
     for range in ranges { memory.markDirty(range.address, count: range.count) }
   }
 
-  /// Reads from `descriptor` at `offset` into the ranges until they are full or the file ends.
+  /// Uses the first `count` bytes up, or all: transfers go on after them.
   ///
-  /// - Returns: The bytes read; fewer than ``count`` only at the end of the file.
-  public mutating func read(
-    from descriptor: Int32,
-    at offset: UInt64
-  ) throws(SystemError) -> UInt64 {
-    defer { noteWritten() }
-    return unsafe try transfer(offset, "preadv") { segments, position in
-      unsafe preadv(descriptor, segments.baseAddress, Int32(segments.count), position)
+  /// What is noted as written stays all of the ranges.
+  public mutating func skip(_ count: UInt64) {
+    guard count < self.count else {
+      unsafe segments.removeAll(keepingCapacity: true)
+      self.count = 0
+      return
     }
-  }
-
-  /// Writes all of the ranges to `descriptor` at `offset`.
-  ///
-  /// - Returns: The bytes written; fewer than ``count`` only if the file takes no more.
-  public mutating func write(
-    to descriptor: Int32,
-    at offset: UInt64
-  ) throws(SystemError) -> UInt64 {
-    unsafe try transfer(offset, "pwritev") { segments, position in
-      unsafe pwritev(descriptor, segments.baseAddress, Int32(segments.count), position)
+    self.count -= count
+    var left = Int(count)
+    var done = 0
+    while unsafe left >= segments[done].iov_len {
+      left -= unsafe segments[done].iov_len
+      done += 1
     }
-  }
-
-  /// Repeats a partial call until all is done; the segments are used up by it.
-  private mutating func transfer(
-    _ offset: UInt64,
-    _ call: StaticString,
-    _ body: (UnsafeBufferPointer<iovec>, off_t) -> Int
-  ) throws(SystemError) -> UInt64 {
-    var done: UInt64 = 0
-    var first = 0
-    while unsafe first < segments.count {
-      guard let position = off_t(exactly: offset &+ done) else {
-        throw SystemError(call: call.description, code: EINVAL, subject: "at \(offset)")
-      }
-      let size = try retrying(call, "at \(position)") {
-        // SAFETY: the segments point into the mapping that `memory` keeps alive.
-        unsafe segments.withUnsafeBufferPointer { all in
-          let last = min(all.count, first + Self.segmentLimit)
-          return unsafe body(UnsafeBufferPointer(rebasing: all[first..<last]), position)
-        }
-      }
-      guard size > 0 else { break }
-      done += UInt64(size)
-      var left = size
-      while left > 0, unsafe left >= segments[first].iov_len {
-        left -= unsafe segments[first].iov_len
-        first += 1
-      }
-      if left > 0 {
-        unsafe segments[first].iov_base += left
-        unsafe segments[first].iov_len -= left
-      }
-    }
-    return done
+    unsafe segments.removeSubrange(0..<done)
+    unsafe segments[0].iov_base += left
+    unsafe segments[0].iov_len -= left
   }
 }

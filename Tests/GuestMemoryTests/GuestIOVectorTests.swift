@@ -213,4 +213,36 @@ import Testing
     #expect(error.call == "preadv")
     #expect(error.code == EBADF)
   }
+
+  @Test func oneCallMovesNoMoreThanItIsTold() throws {
+    let memory = try Self.makeMemory()
+    let file = try File(Self.pattern(0x2000))
+    var vector = GuestIOVector(memory)
+    try vector.append(GuestAddress(0x2F00), count: 0x200)  // across the regions
+    try vector.append(GuestAddress(0x8000), count: 0x100)
+
+    #expect(vector.readPart(from: file.number, at: 0, atMost: 0x180) == 0x180)
+    #expect(try memory.load8(at: GuestAddress(0x3080)) == 0)
+    #expect(vector.count == 0x300)
+    vector.skip(0x180)
+    #expect(vector.count == 0x180)
+    #expect(vector.readPart(from: file.number, at: 0x180, atMost: 1 << 40) == 0x180)
+    vector.skip(0x180)
+
+    let expected = Self.pattern(0x2000)
+    let first = try memory.read(at: GuestAddress(0x2F00), count: 0x200)
+    let second = try memory.read(at: GuestAddress(0x8000), count: 0x100)
+    #expect(first + second == Array(expected[..<0x300]))
+    #expect(vector.readPart(from: file.number, at: 0) == 0)
+    #expect(vector.writePart(to: 9999, at: 0) == 0)
+  }
+
+  @Test func aCallThatFailsIsItsErrno() throws {
+    var vector = GuestIOVector(try Self.makeMemory())
+    try vector.append(GuestAddress(0x1000), count: 16)
+
+    #expect(vector.readPart(from: 9999, at: 0) == Int(-EBADF))
+    #expect(vector.writePart(to: 9999, at: 0) == Int(-EBADF))
+    #expect(vector.readPart(from: 9999, at: .max) == Int(-EINVAL))
+  }
 }

@@ -52,6 +52,11 @@ int apus_set_thread_name(const char *name);
 int apus_open(const char *path, int flags, mode_t mode);
 int apus_fcntl(int fd, int command, long argument);
 ssize_t apus_read_now(int fd, void *bytes, size_t count);
+ssize_t apus_preadv2(int fd, const struct iovec *segments, int count, off_t offset, int flags);
+ssize_t apus_pwritev2(int fd, const struct iovec *segments, int count, off_t offset, int flags);
+// As many zeroes as anybody may read.
+#define apus_zeroes_count (1 << 18)
+const void *apus_zeroes(void);
 int apus_ioctl_winsize(int fd, struct winsize *size);
 // Signals the thread itself, not the process: what interrupts that thread's KVM_RUN.
 int apus_tgkill(int process, int thread, int signal);
@@ -74,6 +79,12 @@ static inline void apus_compiler_barrier(void) { __asm__ volatile("" ::: "memory
 
 // Locks the whole file for this open file description (F_OFD_SETLK): to write, or to read.
 int apus_lock_file(int fd, int exclusive);
+// Whether the file's bytes are in memory and nowhere else: tmpfs or ramfs (statfs(2)).
+int apus_is_in_memory(int fd);
+// `O_DIRECT`, whose value is another on each architecture.
+int apus_o_direct(void);
+// What direct I/O on the file needs (statx(2), STATX_DIOALIGN); -1 where the kernel does not tell.
+int apus_direct_alignment(int fd, uint32_t *memory, uint32_t *offset);
 // The size of a block device in bytes (BLKGETSIZE64).
 int apus_block_device_size(int fd, uint64_t *size);
 // Gives up what a file (fallocate(2), punching a hole) or block device (BLKDISCARD) has in a range.

@@ -1,0 +1,70 @@
+public import HostOS
+
+/// Transfers that a ring does while the thread goes on.
+extension GuestIOVector {
+  /// Has `ring` read into the ranges, which stay as they are until the operation has ended.
+  ///
+  /// What the kernel then says it has read is used up with ``skip(_:)``.
+  ///
+  /// - Parameters:
+  ///   - ring: The ring.
+  ///   - file: The number of one of its files.
+  ///   - offset: The first byte.
+  ///   - flags: How.
+  ///   - token: What the completion is known by.
+  /// - Returns: Whether the ring had room.
+  public borrowing func read(
+    with ring: IOUring,
+    file: Int,
+    at offset: UInt64,
+    flags: TransferFlags = [],
+    token: UInt64
+  ) -> Bool {
+    // SAFETY: the segments point into the mapping that `memory` keeps alive, which is longer than the
+    // ring works: a ring waits for its operations before it goes. The list stays where it is while it
+    // is not changed.
+    unsafe segments.withUnsafeBufferPointer { all in
+      guard let start = all.baseAddress else { return false }
+      return unsafe ring.read(
+        UnsafeRawPointer(start),
+        count: min(all.count, Self.segmentLimit),
+        file: file,
+        at: offset,
+        flags: flags,
+        token: token
+      )
+    }
+  }
+
+  /// Has `ring` write the ranges, which stay as they are until the operation has ended.
+  ///
+  /// What the kernel then says it has written is used up with ``skip(_:)``.
+  ///
+  /// - Parameters:
+  ///   - ring: The ring.
+  ///   - file: The number of one of its files.
+  ///   - offset: The first byte.
+  ///   - flags: How.
+  ///   - token: What the completion is known by.
+  /// - Returns: Whether the ring had room.
+  public borrowing func write(
+    with ring: IOUring,
+    file: Int,
+    at offset: UInt64,
+    flags: TransferFlags = [],
+    token: UInt64
+  ) -> Bool {
+    // SAFETY: as above.
+    unsafe segments.withUnsafeBufferPointer { all in
+      guard let start = all.baseAddress else { return false }
+      return unsafe ring.write(
+        UnsafeRawPointer(start),
+        count: min(all.count, Self.segmentLimit),
+        file: file,
+        at: offset,
+        flags: flags,
+        token: token
+      )
+    }
+  }
+}
