@@ -13,6 +13,7 @@ let package = Package(
   name: "apus-benchmarks",
   dependencies: [
     .package(name: "apus", path: ".."),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.0"),
     .package(url: "https://github.com/ordo-one/benchmark", from: "1.38.0", traits: []),
   ],
   targets: [
@@ -38,6 +39,19 @@ let package = Package(
     .executableTarget(
       name: "ring-benchmark",
       dependencies: ["CRingPeer"]
+        + ["GuestMemory", "HostOS", "Virtio"].map { .product(name: $0, package: "apus") },
+      swiftSettings: settings
+    ),
+    // A driver in C that costs little, and the loop over io_uring that the disk is measured against.
+    .target(
+      name: "CDiskPeer",
+      cSettings: [.unsafeFlags(["-O2"])],
+      linkerSettings: [.linkedLibrary(":liburing.a")]
+    ),
+    // Disks behind a queue, in the driver's thread and in their own, beside that loop.
+    .executableTarget(
+      name: "disk-benchmark",
+      dependencies: ["CDiskPeer", .product(name: "Logging", package: "swift-log")]
         + ["GuestMemory", "HostOS", "Virtio"].map { .product(name: $0, package: "apus") },
       swiftSettings: settings
     ),

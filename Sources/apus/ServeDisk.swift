@@ -54,7 +54,12 @@ struct ServeDisk: ParsableCommand {
       let workers = try (0..<threads).map { number throws(SystemError) in
         try QueueThread("disk.\(number)", polling: .adaptive)
       }
-      return Block(image, name: "disk", queueCount: queues, threads: workers)
+      return Block(
+        image,
+        name: "disk",
+        options: Block.Options(queueCount: queues),
+        threads: workers
+      )
     }
   }
 }

@@ -19,7 +19,9 @@ final class VhostUserDiskRig {
     folder = try TemporaryFolder()
     path = try folder.file("disk", Self.content)
     let image = try DiskImage(opening: path, readOnly: readOnly)
-    rig = try VhostUserRig(Block(image, name: "disk", queueCount: queueCount))
+    rig = try VhostUserRig(
+      Block(image, name: "disk", options: Block.Options(queueCount: queueCount))
+    )
   }
 
   static var content: [UInt8] {

@@ -6,9 +6,10 @@ public final class TemporaryFolder {
   public let path: String
   private var names: [String] = []
 
-  /// Makes an empty folder, in that of the variable TMPDIR or in /tmp.
-  public init() throws {
-    let parent = getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
+  /// Makes an empty folder in `parent`; without that in the folder of the variable TMPDIR, or in
+  /// /tmp.
+  public init(in parent: String? = nil) throws {
+    let parent = parent ?? getenv("TMPDIR").map { String(cString: $0) } ?? "/tmp"
     var template = Array("\(parent)/apus-test-XXXXXX".utf8CString)
     guard mkdtemp(&template) != nil else { throw Failure(code: errno) }
     path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)

@@ -114,7 +114,9 @@ import Virtio
   @Test func everyQueueIsServed() throws {
     let folder = try TemporaryFolder()
     let path = try folder.file("disk", BlockRig.content)
-    let rig = try DeviceRig(Block(try DiskImage(opening: path), name: "disk0", queueCount: 4))
+    let rig = try DeviceRig(
+      Block(try DiskImage(opening: path), name: "disk0", options: Block.Options(queueCount: 4))
+    )
     #expect(rig.transport.deviceFeatures >> 12 & 1 == 1)
     #expect(rig.transport.readConfiguration(offset: 34, width: 2) == 4)
     try rig.driver.negotiate()

@@ -14,11 +14,33 @@ struct BlockRig {
   let rig: DeviceRig
   let queue: MockQueue
 
-  init(readOnly: Bool = false, without: VirtioFeatures = []) throws {
-    folder = try TemporaryFolder()
-    path = try folder.file("disk", Self.content)
+  init(
+    readOnly: Bool = false,
+    without: VirtioFeatures = [],
+    engine: DiskImage.Engine = .auto,
+    in parent: String? = nil
+  ) throws {
+    let folder = try TemporaryFolder(in: parent)
+    let path = try folder.file("disk", Self.content)
+    let options = DiskImage.Options(isReadOnly: readOnly, engine: engine)
+    try self.init(path, options, without: without, in: folder)
+  }
+
+  /// Over what is at `path`.
+  init(
+    _ path: String,
+    _ options: DiskImage.Options,
+    without: VirtioFeatures = [],
+    in folder: TemporaryFolder
+  ) throws {
+    self.folder = folder
+    self.path = path
     rig = try DeviceRig(
-      Block(try DiskImage(opening: path, readOnly: readOnly), name: "disk0", serial: "serial-7")
+      Block(
+        try DiskImage(opening: path, options),
+        name: "disk0",
+        options: Block.Options(serial: "serial-7")
+      )
     )
     try rig.driver.negotiate(without: without)
     queue = try rig.driver.makeQueue(0)

@@ -43,7 +43,7 @@ import Virtio
 
   @Test func aSizeOfPartSectorsIsNamedWithTheRemedy() throws {
     let path = try folder.file("disk", [UInt8](repeating: 0, count: 1000))
-    let error = #expect(throws: DiskImageError.badSize(path: path, count: 1000)) {
+    let error = #expect(throws: DiskImageError.badSize(path: path, count: 1000, block: 512)) {
       _ = try DiskImage(opening: path)
     }
     #expect(
@@ -101,7 +101,8 @@ import Virtio
     let all: [DiskImageError] = [
       .missing(path: "d"), .unreadable(path: "d", reason), .writeProtected(path: "d", reason),
       .directory(path: "d"), .notADisk(path: "d"), .empty(path: "d"),
-      .badSize(path: "d", count: 1), .inUse(path: "d", isReadOnly: true),
+      .badSize(path: "d", count: 1, block: 512), .notDirect(path: "d"),
+      .noRing(path: "d", reason), .inUse(path: "d", isReadOnly: true),
       .inUse(path: "d", isReadOnly: false),
     ]
     #expect(all.allSatisfy { $0.description.hasPrefix("disk d") })

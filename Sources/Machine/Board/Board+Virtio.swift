@@ -28,7 +28,7 @@ extension Board {
       let device = Block(
         image,
         name: "disk\(index)",
-        queueCount: configuration.processorCount,
+        options: Block.Options(queueCount: configuration.processorCount),
         threads: threads.take(configuration.processorCount),
         polling: threads.polling
       )

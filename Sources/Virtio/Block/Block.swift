@@ -1,48 +1,105 @@
 import Synchronization
 
-/// A virtio disk over a raw image (virtio 1.2, 5.2), each of whose queues a thread of its own serves.
+/// A virtio disk (virtio 1.2, 5.2), each of whose queues is served on a thread, its own or shared.
 public final class Block: VirtioDevice {
+  /// What a disk has besides its storage and its name.
+  public struct Options: Sendable {
+    /// What the guest reads as its identification, 20 bytes of it; the name if not given.
+    public var serial: String?
+    /// How many queues it has, 1 to 64; as many as the guest has processors is good.
+    public var queueCount: Int
+    /// Whether every write is on stable storage when it ends, whatever the driver asks for.
+    public var isWriteThrough: Bool
+    /// What its queues share of bytes and operations; `nil` is no limit.
+    public var limiter: RateLimiter?
+
+    /// Chooses what a disk has.
+    public init(
+      serial: String? = nil,
+      queueCount: Int = 1,
+      isWriteThrough: Bool = false,
+      limiter: RateLimiter? = nil
+    ) {
+      self.serial = serial
+      self.queueCount = queueCount
+      self.isWriteThrough = isWriteThrough
+      self.limiter = limiter
+    }
+
+    /// With `name` for an identification, unless there is one.
+    fileprivate func named(_ name: String) -> Self {
+      var options = self
+      options.serial = serial ?? name
+      return options
+    }
+  }
+
   /// The length of the identification string in bytes (5.2.6).
   public static var serialCount: Int { 20 }
 
   /// The device's name in the log.
   public let name: String
 
-  private let image: DiskImage
-  private let serial: String
+  private let storage: any DiskStorage
+  private let options: Options
   private let bytes: ConfigurationBytes
-  private let queueCount: Int
-  private let cache = BlockCache()
+  private let state: BlockState
   private let workers: QueueWorkers
+  // Of the driver that the disk has, while it has one.
+  private let signals = Mutex<VirtioSignals?>(nil)
+  private let isNoticed = Atomic(false)
 
   private static var queueSize: UInt16 { 256 }
 
-  /// Makes a disk.
+  /// Makes a disk over a file or block device.
   ///
   /// - Parameters:
   ///   - image: What it stores its sectors in.
   ///   - name: Its name in log lines and of its thread, such as `disk0`.
-  ///   - serial: What the guest reads as its identification, 20 bytes of it; the name if not given.
-  ///   - queueCount: How many queues it has, 1 to 64; as many as the guest has processors is good.
+  ///   - options: What else it has.
   ///   - threads: Serve the queues, dealt out in turn; without any, each queue gets one of its own.
   ///   - polling: How threads of its own wait.
-  public init(
+  public convenience init(
     _ image: DiskImage,
     name: String,
-    serial: String? = nil,
-    queueCount: Int = 1,
+    options: Options = Options(),
     threads: [QueueThread] = [],
     polling: QueuePolling = .off
   ) {
-    precondition((1...64).contains(queueCount), "\(queueCount) queues")
-    self.image = image
+    self.init(storage: image, name: name, options: options, threads: threads, polling: polling)
+  }
+
+  /// Makes a disk without storage.
+  public convenience init(
+    _ null: NullDisk,
+    name: String,
+    options: Options = Options(),
+    threads: [QueueThread] = [],
+    polling: QueuePolling = .off
+  ) {
+    self.init(storage: null, name: name, options: options, threads: threads, polling: polling)
+  }
+
+  init(
+    storage: any DiskStorage,
+    name: String,
+    options: Options,
+    threads: [QueueThread],
+    polling: QueuePolling
+  ) {
+    precondition((1...64).contains(options.queueCount), "\(options.queueCount) queues")
+    self.storage = storage
     self.name = name
-    self.serial = serial ?? name
-    self.queueCount = queueCount
-    bytes = BlockConfiguration.bytes(of: image, queueCount: queueCount, queueSize: Self.queueSize)
+    self.options = options.named(name)
+    state = BlockState(count: storage.count)
+    bytes = BlockConfiguration.bytes(
+      of: storage,
+      queueCount: options.queueCount,
+      queueSize: Self.queueSize
+    )
     workers = QueueWorkers(
       name,
-      groups: (0..<queueCount).map { [$0] },
+      groups: (0..<options.queueCount).map { [$0] },
       threads: threads,
       polling: polling
     )
@@ -51,18 +108,22 @@ public final class Block: VirtioDevice {
   /// A block device.
   public var type: VirtioDeviceType { .block }
 
-  /// Flush, cache, limits and ranges; read-only where the image is.
+  /// Flush, cache, limits and ranges, as far as the storage has them.
   public var features: VirtioFeatures {
-    var features: VirtioFeatures = [
-      .blockSegmentMaximum, .blockSize, .blockFlush, .blockTopology, .blockWriteCache,
-    ]
-    if queueCount > 1 { features.formUnion(.blockMultiQueue) }
-    features.formUnion(image.isReadOnly ? .blockReadOnly : [.blockDiscard, .blockWriteZeroes])
+    var features: VirtioFeatures = [.blockSegmentMaximum, .blockSize, .blockTopology]
+    // 5.2.5.2: a driver without either knows that the disk writes through.
+    if !options.isWriteThrough { features.formUnion([.blockFlush, .blockWriteCache]) }
+    if options.queueCount > 1 { features.formUnion(.blockMultiQueue) }
+    if storage.isReadOnly { features.formUnion(.blockReadOnly) }
+    if storage.canDiscard { features.formUnion(.blockDiscard) }
+    if storage.canZero { features.formUnion(.blockWriteZeroes) }
     return features
   }
 
   /// One queue, or several of the same size.
-  public var queueSizes: [UInt16] { Array(repeating: Self.queueSize, count: queueCount) }
+  public var queueSizes: [UInt16] {
+    Array(repeating: Self.queueSize, count: options.queueCount)
+  }
 
   /// `struct virtio_blk_config` up to `write_zeroes_may_unmap` and its padding.
   public var configurationCount: Int { BlockConfiguration.count }
@@ -70,7 +131,8 @@ public final class Block: VirtioDevice {
   /// Capacity and limits, and whether there is a write cache.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
     var bytes = bytes
-    bytes.set(UInt8(cache.isOn ? 1 : 0), at: Int(BlockConfiguration.writebackOffset))
+    bytes.set(state.count / DiskImage.sectorSize, at: 0)
+    bytes.set(UInt8(isCaching ? 1 : 0), at: Int(BlockConfiguration.writebackOffset))
     return bytes.read(offset: offset, width: width)
   }
 
@@ -78,27 +140,54 @@ public final class Block: VirtioDevice {
   public func writeConfiguration(_ value: UInt64, offset: UInt64, width: Int) {
     let place = BlockConfiguration.writebackOffset
     guard offset <= place, place - offset < UInt64(width) else { return }
-    cache.isOn = value >> (8 * (place - offset)) & 0xFF != 0
+    state.isCaching = value >> (8 * (place - offset)) & 0xFF != 0
   }
 
-  /// Makes what answers the queue's requests, for a loop other than a ``QueueWorker``'s.
+  /// Tells the driver how large the storage is by now.
   ///
-  /// It belongs to the thread that calls it; nothing else of the device needs to be active.
+  /// Requests beyond the end fail as they did or would before; nothing is moved. Any thread may call.
+  ///
+  /// - Returns: The size in bytes, and whether it is another than before.
+  /// - Throws: What the host says if it cannot tell; then nothing changes.
+  @discardableResult
+  public func resize() throws -> (count: UInt64, hasChanged: Bool) {
+    // One at a time, so that the last to look is the last to tell.
+    try signals.withLock { signals in
+      let count = try storage.measure()
+      let hasChanged = count != state.count
+      state.count = count
+      // 5.2.5.1: the capacity may change, which the driver learns from a configuration change.
+      if hasChanged { signals?.configurationChanged() }
+      return (count, hasChanged)
+    }
+  }
+
+  /// Makes what answers the queue's requests, for a loop other than a ``QueueThread``'s.
+  ///
+  /// It belongs to the thread that calls it; nothing else of the device needs to be active. Without
+  /// what it needs of the host, which the log tells of, it fails every request.
   public func makeService(_ activation: VirtioActivation) -> any QueueService {
-    BlockService(image, serial: serial, cache, activation)
+    BlockService(storage, options, state, activation, requestLimit: Int(Self.queueSize))
   }
 
   /// Starts to serve the queues.
   public func activate(_ activation: VirtioActivation) throws {
-    let (image, serial, cache) = (image, serial, cache)
-    try workers.start(activation) { _ in BlockService(image, serial: serial, cache, activation) }
+    let (storage, options, state) = (storage, options, state)
+    if let notice = storage.notice, !isNoticed.exchange(true, ordering: .relaxed) {
+      activation.signals.log.warning(notice)
+    }
+    try workers.start(activation) { _ in
+      BlockService(storage, options, state, activation, requestLimit: Int(Self.queueSize))
+    }
+    signals.withLock { $0 = activation.signals }
   }
 
   /// Ends after the requests that are under way.
   public func reset() {
+    signals.withLock { $0 = nil }
     workers.stop()
     // 5.2.5.1: the cache is on unless the driver says otherwise.
-    cache.isOn = true
+    state.isCaching = true
   }
 
   /// Ends after the requests that are under way; the cache stays as it is.
@@ -109,14 +198,6 @@ public final class Block: VirtioDevice {
 
   /// Serves the queue again.
   public func restartQueue(_ queue: VirtqueueConfiguration) throws { try workers.startQueue(queue) }
-}
 
-/// Whether a write may be completed before it is on stable storage; any thread may look and switch.
-final class BlockCache: Sendable {
-  private let state = Atomic(true)
-
-  var isOn: Bool {
-    get { state.load(ordering: .relaxed) }
-    set { state.store(newValue, ordering: .relaxed) }
-  }
+  private var isCaching: Bool { state.isCaching && !options.isWriteThrough }
 }

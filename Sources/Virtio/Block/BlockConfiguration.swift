@@ -11,22 +11,26 @@ enum BlockConfiguration {
   /// The most sectors that one request zeroes: 64 MiB, since zeroes may have to be written out.
   static var zeroSectorLimit: UInt32 { 1 << 17 }
 
-  /// The configuration of a disk over `image` with `queueCount` queues of `queueSize` entries.
-  static func bytes(of image: DiskImage, queueCount: Int, queueSize: UInt16) -> ConfigurationBytes {
+  /// The configuration of a disk over `storage` with `queueCount` queues of `queueSize` entries,
+  /// without what can change.
+  static func bytes(
+    of storage: any DiskStorage,
+    queueCount: Int,
+    queueSize: UInt16
+  ) -> ConfigurationBytes {
     var bytes = ConfigurationBytes()
-    bytes.set(image.count / DiskImage.sectorSize, at: 0)
     // A request has a header and a status besides its data, and as many buffers as the queue has
     // entries at most (2.7.5.3.1).
     bytes.set(UInt32(queueSize - 2), at: 12)
-    bytes.set(UInt32(DiskImage.sectorSize), at: 20)
-    let blockSectors = image.blockSize / DiskImage.sectorSize
+    bytes.set(UInt32(clamping: storage.logicalBlockSize), at: 20)
+    let blocks = storage.physicalBlockSize / storage.logicalBlockSize
+    let blockSectors = storage.physicalBlockSize / DiskImage.sectorSize
     // Topology: logical blocks in a physical one as a power of 2, the first aligned one, and the sizes of
     // requests that go well, in blocks.
-    bytes.set(UInt8(blockSectors.trailingZeroBitCount), at: 24)
+    bytes.set(UInt8(blocks.trailingZeroBitCount), at: 24)
     bytes.set(UInt8(0), at: 25)
-    bytes.set(UInt16(clamping: blockSectors), at: 26)
+    bytes.set(UInt16(clamping: blocks), at: 26)
     bytes.set(UInt32(0), at: 28)
-    bytes.set(UInt8(1), at: Int(writebackOffset))
     bytes.set(UInt16(queueCount), at: 34)
     bytes.set(discardSectorLimit, at: 36)
     bytes.set(discardRangeLimit, at: 40)

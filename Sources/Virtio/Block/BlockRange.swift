@@ -11,6 +11,9 @@ struct BlockRange {
   /// Whether bits are set that nobody has given a meaning.
   let hasUnknownFlags: Bool
 
+  /// The length of the range in bytes.
+  var byteCount: UInt64 { UInt64(sectorCount) * DiskImage.sectorSize }
+
   /// Takes the next range off the front of `chain`; `nil` if it is cut short.
   init?(_ chain: inout DescriptorChain) {
     guard let sector = chain.readWord(UInt64.self), let count = chain.readWord(UInt32.self),

@@ -1,84 +1,145 @@
 import CLinux
 import Glibc
-public import GuestMemory
 public import HostOS
+import Synchronization
 
 /// A raw disk: a regular file or a block device, locked while it is open.
 ///
 /// One writer, or any number of readers, hold it at a time, in this process and among those that lock
 /// likewise (`F_OFD_SETLK` over the whole file). Any thread may call anything.
 public final class DiskImage: Sendable {
+  /// How requests are done on the host.
+  public enum Engine: String, Sendable, CaseIterable {
+    /// Through io_uring where the host has it, else by calls.
+    case auto
+    /// Through io_uring, many at once.
+    case ring = "io_uring"
+    /// By calls that return when they are done, one after the other.
+    case calls = "sync"
+  }
+
+  /// How a disk is opened.
+  public struct Options: Equatable, Sendable {
+    /// Only to be read.
+    public var isReadOnly: Bool
+    /// Past the host's page cache (`O_DIRECT`).
+    public var isDirect: Bool
+    /// How requests are done.
+    public var engine: Engine
+
+    /// Chooses how a disk is opened.
+    public init(isReadOnly: Bool = false, isDirect: Bool = false, engine: Engine = .auto) {
+      self.isReadOnly = isReadOnly
+      self.isDirect = isDirect
+      self.engine = engine
+    }
+  }
+
   /// The bytes in a sector, the unit of virtio block requests.
   public static var sectorSize: UInt64 { 512 }
 
   /// The file's path, for messages.
   public let path: String
-  /// The size when it was opened, in bytes; a multiple of ``sectorSize``.
-  public let count: UInt64
   /// Whether it was opened only to be read.
   public let isReadOnly: Bool
+  /// Whether it is read and written past the host's page cache.
+  public let isDirect: Bool
+  /// Why the host refuses io_uring, where it was asked for one.
+  public let ringRefusal: SystemError?
 
   /// The block that the host reads and writes at least, in bytes; a power of 2 from 512 to 64 KiB.
   public let blockSize: UInt64
+  /// What offsets and lengths of direct I/O are multiples of; a power of 2, 512 without it.
+  public let offsetAlignment: UInt64
+  /// What addresses in memory are multiples of with direct I/O; a power of 2.
+  let memoryAlignment: UInt64
 
   let descriptor: OwnedFileDescriptor
   let isBlockDevice: Bool
+  let caching: InlineTransfers.Caching
+  let usesRing: Bool
+  /// Held while a block is changed in part, with direct I/O.
+  let splitBlocks = Mutex(())
+
+  private let size: Atomic<UInt64>
 
   /// Opens and locks the disk at `path`.
-  public init(opening path: String, readOnly: Bool = false) throws(DiskImageError) {
+  public init(
+    opening path: String,
+    _ options: Options = Options()
+  ) throws(DiskImageError) {
     self.path = path
-    isReadOnly = readOnly
-    descriptor = try Self.open(path, readOnly: readOnly)
-    (count, blockSize, isBlockDevice) = try Self.geometry(of: descriptor, path)
-    guard count > 0 else { throw .empty(path: path) }
-    guard count % Self.sectorSize == 0 else { throw .badSize(path: path, count: count) }
-    guard apus_lock_file(descriptor.rawValue, readOnly ? 0 : 1) == 0 else {
+    isReadOnly = options.isReadOnly
+    isDirect = options.isDirect
+    descriptor = try Self.open(path, options)
+    let geometry = try DiskGeometry(of: descriptor, path)
+    isBlockDevice = geometry.isBlockDevice
+    blockSize = geometry.blockSize
+    size = Atomic(geometry.count)
+    guard geometry.count > 0 else { throw .empty(path: path) }
+    guard geometry.count % Self.sectorSize == 0 else {
+      throw .badSize(path: path, count: geometry.count, block: Self.sectorSize)
+    }
+    guard apus_lock_file(descriptor.rawValue, isReadOnly ? 0 : 1) == 0 else {
       let code = errno
-      if code == EAGAIN || code == EACCES { throw .inUse(path: path, isReadOnly: readOnly) }
+      if code == EAGAIN || code == EACCES { throw .inUse(path: path, isReadOnly: isReadOnly) }
       throw .unreadable(path: path, SystemError(call: "fcntl(F_OFD_SETLK)", code: code))
     }
+    let alignment = isDirect ? try DirectAlignment(of: descriptor, path) : .none
+    (memoryAlignment, offsetAlignment) = (alignment.memory, alignment.offset)
+    guard geometry.count % offsetAlignment == 0 else {
+      throw .badSize(path: path, count: geometry.count, block: offsetAlignment)
+    }
+    let isInMemory = apus_is_in_memory(descriptor.rawValue) != 0
+    caching = isInMemory ? .memory : isDirect ? .none : .pageCache
+    ringRefusal = options.engine == .calls ? nil : Self.tryRing()
+    usesRing = options.engine != .calls && ringRefusal == nil
+    if options.engine == .ring, let ringRefusal { throw .noRing(path: path, ringRefusal) }
   }
 
-  /// Fills the ranges of `vector` from byte `offset` of the disk on.
+  /// Opens and locks the disk at `path`, otherwise as is usual.
+  public convenience init(opening path: String, readOnly: Bool) throws(DiskImageError) {
+    try self.init(opening: path, Options(isReadOnly: readOnly))
+  }
+
+  /// The size in bytes, as it was found last; a multiple of ``sectorSize``.
+  public var count: UInt64 { size.load(ordering: .relaxed) }
+
+  /// Looks how large the file or device is by now.
   ///
-  /// - Returns: The bytes read; fewer than asked for if the file has become shorter.
-  public func read(
-    _ vector: inout GuestIOVector,
-    at offset: UInt64
-  ) throws(SystemError) -> UInt64 {
-    try vector.read(from: descriptor.rawValue, at: offset)
-  }
-
-  /// Writes the ranges of `vector` from byte `offset` of the disk on.
-  ///
-  /// - Returns: The bytes written; fewer than asked for if the file takes no more.
-  public func write(
-    _ vector: inout GuestIOVector,
-    at offset: UInt64
-  ) throws(SystemError) -> UInt64 {
-    try vector.write(to: descriptor.rawValue, at: offset)
-  }
-
-  /// Returns when what was written before is on stable storage.
-  public func flush() throws(SystemError) {
-    let number = descriptor.rawValue
-    _ = try retrying("fdatasync") { fdatasync(number) }
+  /// - Returns: The size, without a part of a block at the end.
+  /// - Throws: ``DiskImageError`` if the host does not tell; then the size stays as it was.
+  @discardableResult
+  public func measure() throws(DiskImageError) -> UInt64 {
+    let found = try DiskGeometry(of: descriptor, path).count
+    let count = found / offsetAlignment * offsetAlignment
+    size.store(count, ordering: .relaxed)
+    return count
   }
 
   private static func open(
     _ path: String,
-    readOnly: Bool
+    _ options: Options
   ) throws(DiskImageError) -> OwnedFileDescriptor {
     // Not to wait for the other end, should the path be that of a named pipe.
-    let flags = O_NONBLOCK | (readOnly ? O_RDONLY : O_RDWR)
+    let flags = O_NONBLOCK | (options.isDirect ? apus_o_direct() : 0)
     do throws(SystemError) {
-      return try OwnedFileDescriptor(opening: path, flags)
+      let mode = options.isReadOnly ? O_RDONLY : O_RDWR
+      let descriptor = try OwnedFileDescriptor(opening: path, flags | mode)
+      // io_uring would give up where it can go on otherwise.
+      let number = descriptor.rawValue
+      _ = try retrying("fcntl(F_SETFL)") {
+        apus_fcntl(number, F_SETFL, Int(flags & ~O_NONBLOCK))
+      }
+      return descriptor
     } catch {
       switch error.code {
       case ENOENT: throw .missing(path: path)
       case EISDIR: throw .directory(path: path)
+      case EINVAL where options.isDirect: throw .notDirect(path: path)
       case EACCES, EROFS, EPERM, ETXTBSY:
-        guard !readOnly, (try? OwnedFileDescriptor(opening: path, O_NONBLOCK | O_RDONLY)) != nil
+        guard !options.isReadOnly,
+          (try? OwnedFileDescriptor(opening: path, O_NONBLOCK | O_RDONLY)) != nil
         else { throw .unreadable(path: path, error) }
         throw .writeProtected(path: path, error)
       default: throw .unreadable(path: path, error)
@@ -86,35 +147,12 @@ public final class DiskImage: Sendable {
     }
   }
 
-  private static func geometry(
-    of descriptor: borrowing OwnedFileDescriptor,
-    _ path: String
-  ) throws(DiskImageError) -> (count: UInt64, blockSize: UInt64, isBlockDevice: Bool) {
-    let number = descriptor.rawValue
+  private static func tryRing() -> SystemError? {
     do throws(SystemError) {
-      var status = stat()
-      _ = try retrying("fstat") { unsafe fstat(number, &status) }
-      let asked = UInt64(clamping: status.st_blksize)
-      let isSensible = asked.nonzeroBitCount == 1 && (sectorSize...65536).contains(asked)
-      let blockSize = isSensible ? asked : 4096
-      switch status.st_mode & S_IFMT {
-      case S_IFREG:
-        return (UInt64(clamping: status.st_size), blockSize, false)
-      case S_IFBLK:
-        var size: UInt64 = 0
-        _ = try retrying("ioctl(BLKGETSIZE64)") { unsafe apus_block_device_size(number, &size) }
-        return (size, blockSize, true)
-      case S_IFDIR:
-        throw SystemError(call: "open", code: EISDIR)
-      default:
-        throw SystemError(call: "open", code: ENOTBLK)
-      }
+      _ = try IOUring(capacity: 1, files: [])
+      return nil
     } catch {
-      switch error.code {
-      case EISDIR: throw .directory(path: path)
-      case ENOTBLK: throw .notADisk(path: path)
-      default: throw .unreadable(path: path, error)
-      }
+      return error
     }
   }
 }

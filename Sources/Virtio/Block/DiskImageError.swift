@@ -14,8 +14,12 @@ public enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible 
   case notADisk(path: String)
   /// The file has no bytes.
   case empty(path: String)
-  /// The file does not consist of whole sectors.
-  case badSize(path: String, count: UInt64)
+  /// The file does not consist of whole sectors, or of whole blocks where it has to.
+  case badSize(path: String, count: UInt64, block: UInt64)
+  /// The file system has no direct I/O.
+  case notDirect(path: String)
+  /// The host refuses the io_uring that was asked for.
+  case noRing(path: String, SystemError)
   /// Another process, or another disk of this machine, has locked the file.
   case inUse(path: String, isReadOnly: Bool)
 
@@ -34,9 +38,14 @@ public enum DiskImageError: Error, Equatable, Sendable, CustomStringConvertible 
       "disk \(path) is neither a file nor a block device; name a disk image"
     case .empty(let path):
       "disk \(path) is empty; give it a size: truncate -s 1G \(path)"
-    case .badSize(let path, let count):
-      "disk \(path) is \(count) bytes, not a multiple of 512: "
-        + "truncate -s \((count / 512 + 1) * 512) \(path)"
+    case .badSize(let path, let count, let block):
+      "disk \(path) is \(count) bytes, not a multiple of \(block): "
+        + "truncate -s \((count / block + 1) * block) \(path)"
+    case .notDirect(let path):
+      "disk \(path): its file system has no direct I/O; leave direct out"
+    case .noRing(let path, let error):
+      "disk \(path): the host refuses io_uring (\(error)); see kernel.io_uring_disabled and the "
+        + "container's seccomp profile, or use it with engine=sync"
     case .inUse(let path, let isReadOnly):
       isReadOnly
         ? "disk \(path) is in use by a writer; stop that, or use a copy"

@@ -1,0 +1,146 @@
+import CLinux
+import Glibc
+import GuestMemory
+import HostOS
+
+/// Does requests through io_uring, many at once, and those that need not wait at once by a call.
+///
+/// What is in the host's memory anyway is faster read or written with one call than through the
+/// ring: ``InlineTransfers`` says when that is tried.
+final class RingEngine: DiskEngine {
+  private static var file: Int { 0 }
+
+  private let image: DiskImage
+  private let calls: DiskCalls
+  private let requests: DiskRequests
+  private let ring: IOUring
+  private var inline: InlineTransfers
+  // Ended while others were waited for.
+  private var ended: [Int] = []
+  // What direct I/O does not take as it is, in order.
+  private var unaligned: [Int] = []
+
+  /// Makes an engine with a ring of its own.
+  ///
+  /// - Throws: `SystemError` if the host refuses io_uring, or is short of something.
+  init(_ image: DiskImage, _ requests: DiskRequests) throws(SystemError) {
+    self.image = image
+    calls = DiskCalls(image)
+    self.requests = requests
+    inline = InlineTransfers(image.caching)
+    // The kernel rounds up to a power of 2.
+    ring = try IOUring(capacity: requests.count, files: [image.descriptor.rawValue])
+    completions = ring.descriptor
+  }
+
+  let completions: Int32?
+  var hasCompletions: Bool { ring.pendingCount > 0 && ring.hasCompletions }
+  /// What the kernel did not take for want of something is tried again.
+  var isBusy: Bool { ring.collectedCount > 0 || !ended.isEmpty || !unaligned.isEmpty }
+
+  func start(_ index: Int) -> Bool {
+    if inline.perform(&requests[index], with: calls) { return true }
+    proceed(index)
+    return false
+  }
+
+  func submit() {
+    if ring.collectedCount > 0 { ring.enter() }
+  }
+
+  func takeEnded() -> Int? {
+    ended.popLast() ?? takeCompletion() ?? takeUnaligned()
+  }
+
+  private func takeCompletion() -> Int? {
+    while let completion = ring.take() {
+      let index = Int(truncatingIfNeeded: completion.token)
+      let result = Int(completion.result)
+      if result == Int(-EAGAIN) || result == Int(-EINTR) {
+        push(index)
+        // Asked again in the same way, it might say so again at once.
+        ring.detachLast()
+      } else if isDiscardOfDevice(requests[index], result) {
+        if calls.perform(&requests[index]) { return index }
+        proceed(index)
+      } else if requests[index].advance(result) {
+        return index
+      } else {
+        proceed(index)
+      }
+    }
+    submit()
+    return nil
+  }
+
+  func wait() {
+    if !isBusy, !ring.hasCompletions { ring.enter(waitingFor: 1) }
+  }
+
+  /// Does a piece of what direct I/O does not take as it is, by a call.
+  private func takeUnaligned() -> Int? {
+    guard let index = unaligned.first else { return nil }
+    if requests[index].changesData, image.splitsBlocks(requests[index]) {
+      // What is under way may write to the same blocks.
+      submit()
+      while ring.pendingCount > 0 {
+        if let other = takeCompletion() { ended.append(other) } else { ring.enter(waitingFor: 1) }
+      }
+    }
+    return calls.perform(&requests[index]) ? unaligned.removeFirst() : nil
+  }
+
+  /// Whether it was a discard of a device that cannot zero likewise, which is how the ring asks for it.
+  private func isDiscardOfDevice(_ request: borrowing DiskRequest, _ result: Int) -> Bool {
+    guard image.isBlockDevice, case .discard = request.action else { return false }
+    return DiskRequest.isUnsupported(result)
+  }
+
+  /// Sees to it that the request goes on.
+  private func proceed(_ index: Int) {
+    if image.isDirect, !image.takes(requests[index]) {
+      unaligned.append(index)
+    } else {
+      push(index)
+    }
+  }
+
+  /// Collects what the request has to do next.
+  private func push(_ index: Int) {
+    let isTaken = collect(requests[index], UInt64(index))
+    // A request has at most one operation under way, and the ring has room for all.
+    precondition(isTaken, "no room in the ring")
+  }
+
+  private func collect(_ request: borrowing DiskRequest, _ token: UInt64) -> Bool {
+    switch request.action {
+    case .read:
+      return request.vector.read(with: ring, file: Self.file, at: request.offset, token: token)
+    case .write:
+      return request.vector.write(
+        with: ring,
+        file: Self.file,
+        at: request.offset,
+        flags: request.isDurableWrite ? .dataSync : [],
+        token: token
+      )
+    case .synchronize: return ring.synchronize(file: Self.file, token: token)
+    case .discard, .zero:
+      let range = request.range
+      return ring.allocate(
+        file: Self.file,
+        mode: request.allocationMode,
+        at: range.offset,
+        count: range.count,
+        token: token
+      )
+    case .fill:
+      return ring.writeZeroes(
+        file: Self.file,
+        at: request.offset,
+        count: request.leftCount,
+        token: token
+      )
+    }
+  }
+}
