@@ -7,11 +7,13 @@
 // not on the list of signal-safety(7), but is a bare system call in the C libraries of Linux.
 
 struct range {
+  // Odd while the entry changes, and another number after each change.
+  atomic_uint version;
   // 0 while the entry is free.
   _Atomic uintptr_t start;
   _Atomic uintptr_t end;
-  size_t page;
-  int wake;
+  _Atomic size_t page;
+  atomic_int wake;
   atomic_int broken;
 };
 
@@ -24,11 +26,16 @@ static struct sigaction before;
 static int mend(uintptr_t address) {
   int count = atomic_load(&used);
   for (int i = 0; i < count; i++) {
+    unsigned version = atomic_load(&ranges[i].version);
     uintptr_t start = atomic_load(&ranges[i].start);
     uintptr_t end = atomic_load(&ranges[i].end);
+    size_t page = atomic_load(&ranges[i].page);
+    int wake = atomic_load(&ranges[i].wake);
+    // An entry that is being changed is of a mapping that nobody may use yet, or any more.
+    if (version & 1 || atomic_load(&ranges[i].version) != version) continue;
     if (start == 0 || address < start || address >= end) continue;
-    uintptr_t first = address & ~(uintptr_t)(ranges[i].page - 1);
-    uintptr_t last = first + ranges[i].page;
+    uintptr_t first = address & ~(uintptr_t)(page - 1);
+    uintptr_t last = first + page;
     if (first < start) first = start;
     if (last > end) last = end;
     void *zeroes = mmap((void *)first, last - first, PROT_READ | PROT_WRITE,
@@ -36,7 +43,7 @@ static int mend(uintptr_t address) {
     if (zeroes == MAP_FAILED) return 0;
     atomic_store(&ranges[i].broken, 1);
     uint64_t one = 1;
-    ssize_t written = write(ranges[i].wake, &one, sizeof one);
+    ssize_t written = write(wake, &one, sizeof one);
     (void)written;
     return 1;
   }
@@ -46,9 +53,10 @@ static int mend(uintptr_t address) {
 static void handle(int number, siginfo_t *information, void *context) {
   (void)context;
   int saved = errno;
-  // Only a fault has an address; a signal that somebody sent has not.
+  // Only a fault has an address; a signal that somebody sent has not. Of faults, only a page that is gone can
+  // be mended: one that the hardware has lost (BUS_MCEERR_AR) must not become zeroes in silence.
   int is_fault = information->si_code > 0;
-  if (!is_fault || !mend((uintptr_t)information->si_addr)) {
+  if (information->si_code != BUS_ADRERR || !mend((uintptr_t)information->si_addr)) {
     // The handler from before gets the same fault when the instruction is tried again.
     sigaction(SIGBUS, &before, NULL);
     if (!is_fault) raise(number);
@@ -73,11 +81,13 @@ int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake) {
   if (number == APUS_WATCH_LIMIT) {
     number = -1;
   } else {
-    ranges[number].page = page;
-    ranges[number].wake = wake;
+    atomic_fetch_add(&ranges[number].version, 1);
+    atomic_store(&ranges[number].page, page);
+    atomic_store(&ranges[number].wake, wake);
     atomic_store(&ranges[number].broken, 0);
     atomic_store(&ranges[number].end, start + count);
     atomic_store(&ranges[number].start, start);
+    atomic_fetch_add(&ranges[number].version, 1);
     if (number == limit) atomic_store(&used, limit + 1);
   }
   pthread_mutex_unlock(&lock);
@@ -86,8 +96,10 @@ int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake) {
 
 void apus_watch_remove(int number) {
   pthread_mutex_lock(&lock);
+  atomic_fetch_add(&ranges[number].version, 1);
   atomic_store(&ranges[number].start, 0);
   atomic_store(&ranges[number].end, 0);
+  atomic_fetch_add(&ranges[number].version, 1);
   pthread_mutex_unlock(&lock);
 }
 

@@ -58,10 +58,10 @@ public final class DirtyLog: Sendable {
   }
 
   private func set(_ address: UInt64, _ count: UInt64) {
+    guard count > 0 else { return }
+    let (end, overflow) = address.addingReportingOverflow(count &- 1)
     let first = address / Self.pageSize
-    let last =
-      min(address.addingReportingOverflow(count - 1).overflow ? .max : address + count - 1, .max)
-      / Self.pageSize
+    let last = (overflow ? .max : end) / Self.pageSize
     var page = first
     while page <= last, page / 8 < bitmap.count {
       let end = min(last, page | 7)

@@ -1,3 +1,4 @@
+import CLinux
 public import HostOS
 
 /// A piece of another process's memory file, mapped here until its last user lets go of it.
@@ -52,6 +53,15 @@ public final class SharedMapping: @unchecked Sendable {
   /// Whether a page of it was found to be gone.
   public var isBroken: Bool { mapping.isBroken }
 
+  /// Those whose pages come without another process's or machine's help (linux/magic.h): tmpfs, hugetlbfs,
+  /// ramfs, ext2 to ext4, XFS, Btrfs, F2FS and overlays.
+  private static var localFileSystems: [Int64] {
+    [
+      0x0102_1994, 0x9584_58F6, 0x8584_58F6, 0xEF53, 0x5846_5342, 0x9123_683E, 0xF2F5_2010,
+      0x794C_7630,
+    ]
+  }
+
   /// The size of a file and the unit in which it is mapped.
   private static func measure(
     _ descriptor: borrowing OwnedFileDescriptor
@@ -63,6 +73,8 @@ public final class SharedMapping: @unchecked Sendable {
       throw .host(error)
     }
     guard case .file(let size, let block) = kind else { throw .notMemory(kind) }
+    let type = apus_file_system(descriptor.rawValue)
+    guard localFileSystems.contains(type) else { throw .unreliable(fileSystem: type) }
     let isSensible = block.nonzeroBitCount == 1 && (4096...(1 << 30)).contains(block)
     return (size, isSensible ? block : 4096)
   }

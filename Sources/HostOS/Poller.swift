@@ -3,7 +3,7 @@ import Glibc
 
 /// One epoll that a thread waits in, for any number of descriptors (epoll(7)).
 ///
-/// Owned by the thread that waits; level-triggered. Each descriptor is registered with a token,
+/// Owned by the thread that waits; level-triggered unless asked otherwise. Each descriptor is registered with a token,
 /// which is what ``wait(timeout:)`` reports.
 public struct Poller: ~Copyable, Sendable {
   private let descriptor: OwnedFileDescriptor
@@ -18,6 +18,8 @@ public struct Poller: ~Copyable, Sendable {
     public static var readable: Self { Self(rawValue: 0x001) }
     /// There is room to write.
     public static var writable: Self { Self(rawValue: 0x004) }
+    /// Report once that something has become ready, and not as long as it is (`EPOLLET`).
+    public static var edges: Self { Self(rawValue: 1 << 31) }
   }
 
   /// Which descriptor is ready, and for what.

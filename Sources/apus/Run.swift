@@ -92,7 +92,7 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Threads that serve the queues of all virtio devices, dealt out in turn; 0: each device has its own.",
+      "Threads that serve the queues of virtio devices other than consoles, dealt out in turn; 0: each device has its own.",
       valueName: "n"
     )
   )

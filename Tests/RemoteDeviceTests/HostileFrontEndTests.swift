@@ -292,7 +292,7 @@ import Virtio
       asked += 1
     }
     #expect(
-      waitUntil(seconds: 20) { rig.rig.log.lines.contains { $0.contains("not read for 10") } }
+      waitUntil(seconds: 60) { rig.rig.log.lines.contains { $0.contains("not read for 10") } }
     )
     try rig.rig.reconnect()
     try rig.start()

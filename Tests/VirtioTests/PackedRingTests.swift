@@ -1,4 +1,5 @@
 import GuestMemory
+import HostOS
 import TestSupport
 import Testing
 import Virtio
@@ -145,5 +146,22 @@ import Virtio
     #expect(queue.state == VirtqueueState(available: 0x8004, used: 0x8004))
     #expect(try queue.pop(into: &chain))
     #expect(chain.writableCount == 8)
+  }
+
+  @Test func theEventStructuresMayBeTheLastBytesOfMemory() throws {
+    let memory = try GuestMemory(count: 0x4000)
+    let configuration = VirtqueueConfiguration(
+      index: 0,
+      size: 512,
+      descriptorTable: GuestAddress(0),
+      availableRing: GuestAddress(0x3FF8),
+      usedRing: GuestAddress(0x3FFC),
+      features: [.version1, .packedRing],
+      kick: try EventFD()
+    )
+    var queue = try Virtqueue(configuration, in: memory)
+    var chain = DescriptorChain(in: memory)
+    #expect(try queue.pop(into: &chain) == false)
+    #expect(queue.enableNotifications() == false)
   }
 }

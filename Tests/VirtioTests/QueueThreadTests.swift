@@ -88,6 +88,28 @@ import Virtio
     }
   }
 
+  @Test(arguments: [QueuePolling.off, QueuePolling(limit: 1_000_000)])
+  func aQueueThatWaitsIsServedBesideOneThatIsNeverIdleForLong(polling: QueuePolling) throws {
+    let thread = try QueueThread("shared", polling: polling)
+    let busy = try DeviceRig(EchoDevice(threads: [thread]))
+    try busy.driver.negotiate()
+    let queue = try busy.driver.makeQueue(0)
+    busy.driver.start()
+    let gate = try EventFD()
+    let rig = try DeferredRig(on: thread, gate: gate)
+    try rig.offer(3)
+    #expect(try rig.take() == 4)
+    #expect(try rig.take() == 4)
+    try withBackground({
+      _ = try? busy.driver.request(0, queue, Self.request)
+    }) {
+      gate.signal()
+      let written = try rig.take()
+      #expect(written == 4)
+    }
+    busy.transport.status = 0
+  }
+
   @Test func whatIsUnderWayEndsBeforeTheWorkerStops() throws {
     for _ in 0..<200 {
       let rig = try DeferredRig(.off)
@@ -128,7 +150,12 @@ private final class DeferredRig {
   let worker: QueueWorker
   private let helper: Helper
 
-  init(_ polling: QueuePolling) throws {
+  convenience init(_ polling: QueuePolling) throws {
+    try self.init(on: QueueThread("deferred", polling: polling))
+  }
+
+  /// With a gate, only two requests are taken before it opens.
+  init(on thread: QueueThread, gate: EventFD? = nil) throws {
     memory = try GuestMemory(count: 4 << 20)
     driver = try MockQueue(in: memory, at: GuestAddress(0x1000), size: 64)
     kick = try EventFD()
@@ -155,11 +182,11 @@ private final class DeferredRig {
     )
     let memory = memory
     worker = try QueueWorker(
-      on: QueueThread("deferred", polling: polling),
+      on: thread,
       serving: [queue],
       of: activation
     ) {
-      DeferredService(helper, memory)
+      DeferredService(helper, memory, gate)
     }
   }
 
@@ -223,9 +250,12 @@ extension DeferredRig {
   private final class DeferredService: QueueService {
     private let helper: Helper
     private let thread: Thread?
+    private let gate: EventFD?
+    private var isOpen = false
     private var chain: DescriptorChain
 
-    init(_ helper: Helper, _ memory: GuestMemory) {
+    init(_ helper: Helper, _ memory: GuestMemory, _ gate: EventFD?) {
+      self.gate = gate
       self.helper = helper
       thread = try? Thread("elsewhere") { helper.run() }
       chain = DescriptorChain(in: memory)
@@ -239,6 +269,10 @@ extension DeferredRig {
     func serve(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
       reap(&queue)
       for _ in 0..<4 {
+        if let gate, !isOpen, helper.state.withLock({ $0.taken }) == 2 {
+          isOpen = gate.drain() > 0
+          if !isOpen { return .blocked(on: gate.rawValue, for: .readable) }
+        }
         // No more than four under way at once.
         guard helper.state.withLock({ $0.taken - $0.given }) < 4 else { return .waiting }
         guard try queue.pop(into: &chain) else { return .drained }

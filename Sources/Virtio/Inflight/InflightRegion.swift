@@ -52,6 +52,13 @@ public struct InflightRegion: Sendable {
     return GuestAddress(UInt64(index) * Self.stride(queueSize: queueSize, isPacked: isPacked))
   }
 
+  /// Whether any device has used a part before.
+  ///
+  /// The version is at the same place for both kinds of ring.
+  static func isInUse(_ part: GuestAddress, in memory: GuestMemory) -> Bool {
+    memory.ringWord16(at: part &+ 8) != 0
+  }
+
   private static func stride(queueSize: UInt16, isPacked: Bool) -> UInt64 {
     let count =
       isPacked

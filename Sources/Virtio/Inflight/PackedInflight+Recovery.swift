@@ -6,6 +6,7 @@ extension PackedInflight {
   ///
   /// - Parameters:
   ///   - start: Where the device stands, if the part is new.
+  ///   - limit: The entries of the ring, which may be fewer than the region is for.
   ///   - memory: The region's.
   ///   - isAvailable: Whether the ring has at this place a descriptor that the device has not used.
   /// - Returns: Where the device fills the next used descriptor; and the entries of the chains that
@@ -13,6 +14,7 @@ extension PackedInflight {
   /// - Throws: ``VirtqueueError`` if the part is another queue's, or no back end can have left it so.
   mutating func recover(
     from start: PackedPosition,
+    limit: UInt16,
     in memory: GuestMemory,
     _ isAvailable: (PackedPosition) -> Bool
   ) throws(VirtqueueError) -> (
@@ -31,27 +33,23 @@ extension PackedInflight {
     var head = memory.ringWord16(at: base &+ Header.oldFreeHead)
     let next = position(Header.usedIndex, Header.usedWrap, in: memory)
     // Where the driver saw the batch that was under way, it is done, though nobody noted it.
-    if next != used, used.index < size, !isAvailable(used) {
+    if next != used, used.index < limit, !isAvailable(used) {
       used = next
       head = memory.ringWord16(at: base &+ Header.freeHead)
     }
-    guard used.index < size else {
-      throw .badState(available: used.rawValue, used: used.rawValue, size: size)
+    guard used.index < limit else {
+      throw .badState(available: used.rawValue, used: used.rawValue, size: limit)
     }
     begin(at: head)
     memory.setRingWord16(head, at: base &+ Header.freeHead)
-    memory.setFlag(used.wrap ? 1 : 0, at: base &+ Header.usedWrap)
-    memory.setRingWord16(used.index, at: base &+ Header.usedIndex)
     settle(head, used, in: memory)
     clearFree(in: memory)
-    let (chains, slots) = try chains(in: memory)
+    let (chains, slots) = try chains(limit: limit, in: memory)
     return (used, chains, slots)
   }
 
   /// Whether any device has used this part before.
-  func isInUse(in memory: GuestMemory) -> Bool {
-    memory.ringWord16(at: base &+ Header.version) != 0
-  }
+  func isInUse(in memory: GuestMemory) -> Bool { InflightRegion.isInUse(base, in: memory) }
 
   /// What is noted of descriptor `number` of the region: its address, and its last 8 bytes as they are
   /// in a ring; and the next entry of its list.
@@ -80,8 +78,6 @@ extension PackedInflight {
     }
     memory.setRingWord16(size, at: base &+ Header.size)
     memory.setRingWord16(0, at: base &+ Header.freeHead)
-    memory.setFlag(start.wrap ? 1 : 0, at: base &+ Header.usedWrap)
-    memory.setRingWord16(start.index, at: base &+ Header.usedIndex)
     settle(0, start, in: memory)
     // Last: with it the part is in use.
     memory.setRingWord16(1, at: base &+ Header.version)
@@ -100,6 +96,7 @@ extension PackedInflight {
 
   /// The chains that are under way, in the order in which they were taken.
   private mutating func chains(
+    limit: UInt16,
     in memory: GuestMemory
   ) throws(VirtqueueError) -> ([UnfinishedChains.Chain], UInt16) {
     var found: [(counter: UInt64, chain: UnfinishedChains.Chain)] = []
@@ -107,8 +104,8 @@ extension PackedInflight {
     for number in 0..<size where memory.flag(at: entry(number) &+ Entry.inflight) == 1 {
       let count = count(of: number, in: memory)
       slots += Int(count)
-      guard count > 0, slots <= Int(size) else {
-        throw .badInflight(chain: number, descriptors: count, size: size)
+      guard count > 0, slots <= Int(limit) else {
+        throw .badInflight(chain: number, descriptors: count, size: limit)
       }
       let chain = UnfinishedChains.Chain(number: number, slots: count)
       found.append((memory.ringWord64(at: entry(number) &+ Entry.counter), chain))

@@ -48,7 +48,7 @@ struct PackedInflight {
   // How many chains were pushed and not published.
   private var batch: UInt16 = 0
 
-  /// Notes nothing yet; call ``recover(used:ring:in:)`` before anything else.
+  /// For a region of queues of `size` entries; notes nothing yet: call ``recover(from:limit:in:_:)`` before anything else.
   init(at base: GuestAddress, size: UInt16) {
     self.base = base
     self.size = size
@@ -94,13 +94,18 @@ struct PackedInflight {
   /// Forgets the descriptors of a chain that turned out to be none.
   mutating func abandon() { begin(at: chainHead) }
 
-  /// Undoes the last ``take(in:)``, whose entry it returned.
+  /// Undoes the ``take(in:)`` that returned this entry, of the last chain that is out; nothing is
+  /// unpublished.
   mutating func putBack(_ taken: UInt16, in memory: GuestMemory) {
     guard taken < size else { return }
-    memory.setFlag(0, at: entry(taken) &+ Entry.inflight)
-    // Its entries are still linked, to what was the next free one.
+    let last = memory.ringWord16(at: entry(taken) &+ Entry.last)
+    guard last < size else { return }
+    // What was given back since it was taken is behind it.
+    memory.setRingWord16(freeHead, at: entry(last) &+ Entry.next)
     memory.setRingWord16(taken, at: base &+ Header.freeHead)
     memory.setRingWord16(taken, at: base &+ Header.oldFreeHead)
+    // Last: recovery clears this flag of whatever is free.
+    memory.setFlag(0, at: entry(taken) &+ Entry.inflight)
     counter &-= 1
     begin(at: taken)
   }
@@ -140,8 +145,13 @@ struct PackedInflight {
   /// Makes what is under way the state to go back to.
   func settle(_ head: UInt16, _ used: PackedPosition, in memory: GuestMemory) {
     memory.setRingWord16(head, at: base &+ Header.oldFreeHead)
-    memory.setFlag(used.wrap ? 1 : 0, at: base &+ Header.oldUsedWrap)
-    memory.setRingWord16(used.index, at: base &+ Header.oldUsedIndex)
+    // The index and its wrap counter, and the old ones, in one store: a death between two of them would
+    // leave a place where the device never stood.
+    let (index, wrap) = (UInt64(used.index), used.wrap ? 1 : 0 as UInt64)
+    memory.setRingWord64(
+      index | index << 16 | wrap << 32 | wrap << 40,
+      at: base &+ Header.usedIndex
+    )
   }
 
   @inline(__always)

@@ -28,7 +28,7 @@ struct SplitInflight {
   private var lastBatchHead: UInt16 = 0
   private var batch: UInt16 = 0
 
-  /// Notes nothing yet; call ``recover(used:in:)`` before anything else.
+  /// For a region of queues of `size` entries; notes nothing yet: call ``recover(used:limit:in:)`` before anything else.
   init(at base: GuestAddress, size: UInt16) {
     self.base = base
     self.size = size
@@ -38,10 +38,15 @@ struct SplitInflight {
   ///
   /// - Parameters:
   ///   - used: The used index as the ring has it.
+  ///   - limit: The most chains that the ring can have out.
   ///   - memory: The region's.
   /// - Returns: The first descriptors of the chains that are under way, the oldest first.
   /// - Throws: ``VirtqueueError`` if the part is another queue's.
-  mutating func recover(used: UInt16, in memory: GuestMemory) throws(VirtqueueError) -> [UInt16] {
+  mutating func recover(
+    used: UInt16,
+    limit: UInt16,
+    in memory: GuestMemory
+  ) throws(VirtqueueError) -> [UInt16] {
     let version = memory.ringWord16(at: base &+ Header.version)
     guard version != 0 else {
       memory.setRingWord16(size, at: base &+ Header.size)
@@ -56,8 +61,15 @@ struct SplitInflight {
     }
     lastBatchHead = memory.ringWord16(at: base &+ Header.lastBatchHead)
     settle(used: used, in: memory)
-    return heads(in: memory)
+    let heads = heads(in: memory)
+    guard heads.count <= Int(limit) else {
+      throw .tooManyInflight(count: heads.count, size: limit)
+    }
+    return heads
   }
+
+  /// Whether any device has used this part before.
+  func isInUse(in memory: GuestMemory) -> Bool { InflightRegion.isInUse(base, in: memory) }
 
   /// Notes that a chain was taken.
   @inline(__always)

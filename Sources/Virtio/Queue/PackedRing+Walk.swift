@@ -58,7 +58,7 @@ extension PackedRing {
     var slots: UInt16 = 0
     var isLast = false
     while !isLast {
-      guard number < size, slots < count else {
+      guard number < inflight.size, slots < count else {
         throw .badInflight(chain: entry, descriptors: count, size: size)
       }
       slots &+= 1

@@ -51,7 +51,10 @@ struct PackedRing: ~Copyable {
     let part = configuration.inflight?.part(of: configuration)
     region = configuration.inflight?.memory ?? memory
     isTracked = part != nil
-    inflight = PackedInflight(at: part ?? GuestAddress(0), size: configuration.size)
+    inflight = PackedInflight(
+      at: part ?? GuestAddress(0),
+      size: configuration.inflight?.queueSize ?? configuration.size
+    )
     size = configuration.size
     ring = memory.ringWindow(configuration.descriptorTable, count: 16 * UInt64(configuration.size))
     driverEvent = memory.ringWindow(configuration.availableRing, count: 4)
@@ -61,6 +64,9 @@ struct PackedRing: ~Copyable {
     nextUsed = PackedPosition(rawValue: configuration.state.used)
     out = nextAvailable.distance(from: nextUsed, size: size) ?? 0
   }
+
+  /// Whether chains of another device are left.
+  var hasUnfinished: Bool { !unfinished.isEmpty }
 
   /// Where the ring stands.
   var state: VirtqueueState {
@@ -77,7 +83,7 @@ struct PackedRing: ~Copyable {
     guard isTracked else { return }
     let isInUse = inflight.isInUse(in: region)
     let ring = ring
-    let found = try inflight.recover(from: nextUsed, in: region) { position in
+    let found = try inflight.recover(from: nextUsed, limit: size, in: region) { position in
       let word = ring.load64(16 &* UInt64(position.index) &+ 8, in: memory)
       return Self.isAvailable(word, at: position)
     }
@@ -119,9 +125,11 @@ struct PackedRing: ~Copyable {
   }
 
   /// Undoes the last pop.
-  mutating func putBack(_ entry: UInt16) {
+  mutating func putBack(_ entry: UInt16, in memory: GuestMemory) {
     if isTracked {
       guard !unfinished.putBack() else { return }
+      // What is complete stands in the region's list before what is put back.
+      publish(in: memory)
       inflight.putBack(entry, in: region)
     }
     precondition(last > 0, "put back without a pop")
@@ -131,12 +139,13 @@ struct PackedRing: ~Copyable {
   }
 
   /// Undoes the pop of the last chain that is out.
-  mutating func putBack(_ ticket: ChainTicket) {
+  mutating func putBack(_ ticket: ChainTicket, in memory: GuestMemory) {
     if isTracked {
       guard !ticket.isUnfinished else {
         unfinished.putBackAnyway()
         return
       }
+      publish(in: memory)
       inflight.putBack(ticket.entry, in: region)
     }
     precondition(ticket.slots > 0 && ticket.slots <= out, "put back without a pop")

@@ -37,17 +37,25 @@ struct SplitRing: ~Copyable {
     let part = configuration.inflight?.part(of: configuration)
     region = configuration.inflight?.memory ?? memory
     isTracked = part != nil
-    inflight = SplitInflight(at: part ?? GuestAddress(0), size: configuration.size)
+    inflight = SplitInflight(
+      at: part ?? GuestAddress(0),
+      size: configuration.inflight?.queueSize ?? configuration.size
+    )
     size = configuration.size
     let count = UInt64(configuration.size)
+    // Of a packed queue, whose split ring nobody uses, these are structures of 4 bytes.
+    let isSplit = !configuration.isPacked
     table = memory.ringWindow(configuration.descriptorTable, count: 16 * count)
-    available = memory.ringWindow(configuration.availableRing, count: 6 + 2 * count)
-    used = memory.ringWindow(configuration.usedRing, count: 6 + 8 * count)
+    available = memory.ringWindow(configuration.availableRing, count: isSplit ? 6 + 2 * count : 4)
+    used = memory.ringWindow(configuration.usedRing, count: isSplit ? 6 + 8 * count : 4)
     hasEventIndex = configuration.features.contains(.eventIndex)
     nextAvailable = configuration.state.available
     knownAvailable = configuration.state.available
     nextUsed = configuration.state.used
   }
+
+  /// Whether chains of another device are left.
+  var hasUnfinished: Bool { !unfinished.isEmpty }
 
   /// Where the ring stands.
   var state: VirtqueueState { VirtqueueState(available: nextAvailable, used: nextUsed) }
@@ -61,9 +69,10 @@ struct SplitRing: ~Copyable {
   /// Takes up what another device has left under way.
   mutating func recover(in memory: GuestMemory) throws(VirtqueueError) {
     guard isTracked else { return }
+    let isInUse = inflight.isInUse(in: region)
     let index = used.load16(2, in: memory)
-    let heads = try inflight.recover(used: index, in: region)
-    guard !heads.isEmpty else { return }
+    let heads = try inflight.recover(used: isInUse ? index : nextUsed, limit: size, in: region)
+    guard isInUse else { return }
     // Whoever died could not say where it stood: what was taken is what was used and what was not.
     nextUsed = index
     nextAvailable = index &+ UInt16(truncatingIfNeeded: heads.count)

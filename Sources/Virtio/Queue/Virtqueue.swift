@@ -37,10 +37,17 @@ public struct Virtqueue: ~Copyable {
     _ configuration: VirtqueueConfiguration,
     in memory: GuestMemory
   ) throws(VirtqueueError) {
-    try configuration.check(in: memory)
-    if let region = configuration.inflight, region.part(of: configuration) == nil {
-      throw .noInflight(queue: configuration.index, count: region.queueCount)
+    var configuration = configuration
+    if let region = configuration.inflight {
+      guard region.part(of: configuration) != nil else {
+        throw .noInflight(queue: configuration.index, count: region.queueCount)
+      }
+      // Where a device died, what the region and the ring say counts, whatever the other side believes.
+      if configuration.isTakenOver {
+        configuration.state = .start(isPacked: configuration.isPacked)
+      }
     }
+    try configuration.check(in: memory)
     var split = SplitRing(configuration, in: memory)
     var packed = PackedRing(configuration, in: memory)
     if configuration.isPacked {
@@ -66,6 +73,9 @@ public struct Virtqueue: ~Copyable {
   /// Where the queue stands; meaningful while no chain is out and all are published.
   public var state: VirtqueueState { isPacked ? packed.state : split.state }
 
+  /// Whether chains are left that another device had taken when it died.
+  public var hasUnfinished: Bool { isPacked ? packed.hasUnfinished : split.hasUnfinished }
+
   /// Takes the next chain that the driver made available, after those that another device had taken
   /// when it died.
   ///
@@ -88,7 +98,7 @@ public struct Virtqueue: ~Copyable {
 
   /// Undoes the last ``pop(into:)``, once, for a chain of which nothing has been used.
   public mutating func putBack() {
-    if isPacked { packed.putBack(lastEntry) } else { split.putBack(lastID) }
+    if isPacked { packed.putBack(lastEntry, in: memory) } else { split.putBack(lastID) }
     if order.isKept { order.putBack() }
   }
 
@@ -96,7 +106,7 @@ public struct Virtqueue: ~Copyable {
   ///
   /// It is the last of those that are out; several are put back in the opposite order.
   public mutating func putBack(_ ticket: ChainTicket) {
-    if isPacked { packed.putBack(ticket) } else { split.putBack(ticket) }
+    if isPacked { packed.putBack(ticket, in: memory) } else { split.putBack(ticket) }
     if order.isKept { order.putBack() }
   }
 

@@ -50,6 +50,12 @@ public struct VirtqueueConfiguration: Sendable {
   /// Whether the ring is a packed one.
   public var isPacked: Bool { features.contains(.packedRing) }
 
+  /// Whether a device has died with this queue, so that what it left counts and not ``state``.
+  var isTakenOver: Bool {
+    guard let inflight, let part = inflight.part(of: self) else { return false }
+    return InflightRegion.isInUse(part, in: inflight.memory)
+  }
+
   /// Checks size, alignment (2.7, 2.8.10.1), place in `memory`, and state.
   public func check(in memory: GuestMemory) throws(VirtqueueError) {
     let isInRange = size > 0 && size <= Self.maximumSize
@@ -66,7 +72,7 @@ public struct VirtqueueConfiguration: Sendable {
       try check(.available, availableRing, alignment: 2, count: 6 + 2 * count, in: memory)
       try check(.used, usedRing, alignment: 4, count: 6 + 8 * count, in: memory)
     }
-    guard isStateSound else {
+    guard isStateSound || isTakenOver else {
       throw .badState(available: state.available, used: state.used, size: size)
     }
   }

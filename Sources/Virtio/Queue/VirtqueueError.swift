@@ -50,6 +50,8 @@ public enum VirtqueueError: Error, Equatable, Sendable {
   case foreignInflight(version: UInt16, size: UInt16, expected: UInt16)
   /// The region of chains under way has one that no queue of this size can have.
   case badInflight(chain: UInt16, descriptors: UInt16, size: UInt16)
+  /// The region has more chains under way than the queue can have out.
+  case tooManyInflight(count: Int, size: UInt16)
   /// There is no part for this queue in the region of chains under way.
   case noInflight(queue: Int, count: Int)
   /// A request leaves the device no way to answer it.
@@ -104,6 +106,8 @@ extension VirtqueueError: CustomStringConvertible {
       "in-flight region of version \(version) for \(size) entries, not of version 1 for \(expected)"
     case .badInflight(let chain, let descriptors, let size):
       "in-flight chain \(chain) makes too many or no descriptors: \(descriptors), in a queue of \(size)"
+    case .tooManyInflight(let count, let size):
+      "in-flight region with \(count) chains for a queue of \(size)"
     case .noInflight(let queue, let count):
       "in-flight region for \(count) queues of one kind has no part for queue \(queue)"
     case .unanswerable(let head, let reason):

@@ -47,8 +47,11 @@ final class QueueAssignment: Sendable {
   /// Waits for the answer to the one request that is under way.
   func waitForAnswer() {
     // A signal handler may end the wait early.
-    while !isAnswered.load(ordering: .acquiring) { answer.wait() }
-    answer.drain()
+    while !isAnswered.load(ordering: .acquiring) {
+      answer.wait()
+      // Of an answer that was seen before its bell, the bell rings now.
+      answer.drain()
+    }
     isAnswered.store(false, ordering: .relaxed)
   }
 }

@@ -27,6 +27,10 @@ final class QueueLoop {
   func run() {
     var turn = 0
     while true {
+      // Whatever goes on, others get in: what waits for descriptors that nobody looks at otherwise.
+      turn &+= 1
+      if turn % Self.turns == 0 { wait(timeout: 0) }
+      // After every wait, which silences the bell.
       if mailbox.hasPost {
         for request in mailbox.take() { perform(request) }
         if isEnded { return }
@@ -35,8 +39,6 @@ final class QueueLoop {
       if works.contains(where: { $0.work.isReady }) {
         // Others must get in beside a queue that is never empty.
         for (_, work) in works { work.look(poller) }
-        turn += 1
-        if turn % Self.turns == 0 { wait(timeout: 0) }
         continue
       }
       if poll() { continue }
@@ -84,7 +86,12 @@ final class QueueLoop {
   private func wait(timeout: Int32?) {
     do throws(SystemError) {
       try poller.wait(timeout: timeout) { event in
-        guard event.token != Self.wakeToken, let token = QueueToken(rawValue: event.token),
+        guard event.token != Self.wakeToken else {
+          // Whoever posts rings after that: post is never missed, and a bell that rings late is silenced.
+          mailbox.wake.drain()
+          return
+        }
+        guard let token = QueueToken(rawValue: event.token),
           let entry = works.first(where: { $0.number == token.work })
         else { return }
         entry.work.receive(token, poller)
@@ -94,6 +101,7 @@ final class QueueLoop {
       for (_, work) in works { work.assignment.signals.needsReset("\(error)") }
       for (_, work) in works { drop(work) }
       mailbox.wake.wait()
+      mailbox.wake.drain()
     }
   }
 

@@ -10,6 +10,7 @@ final class QueueWork {
   private let service: any QueueService
   private var slots: [QueueSlot?] = []
   private let completions: Int32?
+  private var isWatching = false
 
   /// Takes up the queues; chains may have been made available before, so each starts ready.
   ///
@@ -20,9 +21,6 @@ final class QueueWork {
     service = assignment.makeService()
     completions = service.completions
     do {
-      if let completions {
-        try poller.add(completions, token: QueueToken(work: number, .completions).rawValue)
-      }
       for queue in assignment.queues { try start(queue, poller) }
     } catch {
       end(poller)
@@ -87,12 +85,16 @@ final class QueueWork {
       throw QueueFault(index: configuration.index, error: error)
     }
     let index = slots.firstIndex { $0 == nil } ?? slots.count
+    // Edges: a descriptor of the other side's making may be one that no read ever empties. What was
+    // signalled before is an edge, too (epoll(7)).
     try poller.add(
       slot.kick.rawValue,
+      [.readable, .edges],
       token: QueueToken(work: number, slot: index, .kick).rawValue
     )
     slot.queue.disableNotifications()
     if index == slots.count { slots.append(slot) } else { slots[index] = slot }
+    try watchCompletions(poller)
   }
 
   /// Ends what is under way on queue `index`, and serves it no more.
@@ -100,11 +102,13 @@ final class QueueWork {
     guard let number = find(index), let slot = slots[number] else { return }
     try? poller.remove(slot.kick.rawValue)
     if case .blocked(let descriptor) = slot.phase { try? poller.remove(descriptor) }
+    takeUnfinished(slot)
     service.finish(&slot.queue)
     slot.deliver(assignment.signals)
     assignment.note(slot.queue.state, of: index)
     assignment.signals.noteState(slot.queue.state, of: index)
     slots[number] = nil
+    try? watchCompletions(poller)
   }
 
   /// Ends what is under way on all queues, and serves none any more.
@@ -113,7 +117,39 @@ final class QueueWork {
       guard let slot else { continue }
       stop(slot.queue.index, poller)
     }
-    if let completions { try? poller.remove(completions) }
+  }
+
+  /// Begins what another device had taken when it died, so that the state that is left behind has none
+  /// of it.
+  private func takeUnfinished(_ slot: QueueSlot) {
+    for _ in 0...slot.queue.size {
+      guard slot.queue.hasUnfinished, let outcome = try? service.serve(&slot.queue) else { return }
+      slot.deliver(assignment.signals)
+      // With no room for more, or a limit that holds it up, what is under way ends first.
+      switch outcome {
+      case .busy, .drained: break
+      case .waiting, .blocked, .ended: service.finish(&slot.queue)
+      }
+    }
+  }
+
+  /// Waits for completions as long as there is a queue that could be served for them.
+  ///
+  /// One that stays ready, with nobody to ask what has ended, would keep the thread from sleeping.
+  private func watchCompletions(_ poller: borrowing Poller) throws(SystemError) {
+    guard let completions else { return }
+    let isWanted = slots.contains { slot in
+      guard let slot else { return false }
+      if case .ended = slot.phase { return false }
+      return true
+    }
+    guard isWanted != isWatching else { return }
+    if isWanted {
+      try poller.add(completions, token: QueueToken(work: number, .completions).rawValue)
+    } else {
+      try poller.remove(completions)
+    }
+    isWatching = isWanted
   }
 
   /// Serves a piece of one queue.
@@ -134,7 +170,9 @@ final class QueueWork {
       let token = QueueToken(work: number, slot: index, .blocked)
       try poller.add(descriptor, interest, token: token.rawValue)
       slot.phase = .blocked(on: descriptor)
-    case .ended: slot.phase = .ended
+    case .ended:
+      slot.phase = .ended
+      try watchCompletions(poller)
     }
   }
 

@@ -12,12 +12,17 @@ extension VirtioDeviceController {
   @discardableResult
   public func resetQueue() -> Int? {
     transition.withLock { _ in
-      let index = Int(queueSelect)
+      // Once: another vCPU may select another queue meanwhile.
+      let (index, isEnabled) = registers.withLock { registers in
+        let index = Int(registers.queueSelect)
+        let isThere = registers.queues.indices.contains(index)
+        return (index, isThere && registers.queues[index].isEnabled)
+      }
       guard hasRingReset else {
         signals.log.warning("driver resets queue \(index) without VIRTIO_F_RING_RESET: ignored")
         return nil
       }
-      guard isQueueEnabled else { return nil }
+      guard isEnabled else { return nil }
       if signals.status.contains(.driverOK) { device.resetQueue(index) }
       kicks[index].drain()
       registers.withLock { registers in

@@ -62,7 +62,7 @@ struct VhostUserMemory {
     } catch {
       switch error {
       case .notMemory(let kind): throw .wrongDescriptor(request, kind, expected: "a memory file")
-      case .tooShort: throw .badValue(request, "\(region): \(error)")
+      case .tooShort, .unreliable: throw .badValue(request, "\(region): \(error)")
       case .host: throw .refused(request, "\(region): \(error)")
       }
     }

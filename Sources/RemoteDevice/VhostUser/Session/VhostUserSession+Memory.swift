@@ -108,7 +108,7 @@ extension VhostUserSession {
     } catch {
       switch error {
       case .notMemory(let kind): throw .wrongDescriptor(request, kind, expected: "a memory file")
-      case .tooShort: throw .badValue(request, "\(error)")
+      case .tooShort, .unreliable: throw .badValue(request, "\(error)")
       case .host: throw .refused(request, "\(error)")
       }
     }
