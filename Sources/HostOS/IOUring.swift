@@ -116,13 +116,14 @@ public final class IOUring {
 
   /// Hands what was collected to the kernel, and takes in what is due, with one call.
   ///
-  /// - Parameter count: How many completions to wait for; at most as many as are pending.
+  /// - Parameter count: How many completions to wait for; no more than are pending.
   /// - Returns: False if the kernel is short of something: what it did not take stays collected, and
   ///   is handed over the next time.
   @discardableResult
   public func enter(waitingFor count: Int = 0) -> Bool {
+    let wanted = UInt32(min(max(count, 0), pendingCount))
     while true {
-      let code = unsafe apus_uring_enter(ring, UInt32(count))
+      let code = unsafe apus_uring_enter(ring, wanted)
       if code == -EINTR { continue }
       guard code >= 0 else { return false }
       collectedCount -= min(Int(code), collectedCount)

@@ -137,6 +137,14 @@ final class IOUringTests {
     #expect(bytes[999] == 3 && bytes[4000] == 15)
   }
 
+  @Test func nobodyWaitsForWhatIsNotUnderWay() throws {
+    let ring = try IOUring(capacity: 4, files: [file.rawValue])
+    #expect(ring.enter(waitingFor: 3))
+    #expect(ring.synchronize(file: 0, token: 1))
+    #expect(ring.enter(waitingFor: 3))
+    #expect(ring.take()?.token == 1)
+  }
+
   @Test func aDescriptorThatIsClosedIsRefused() {
     let error = #expect(throws: SystemError.self) { try IOUring(capacity: 2, files: [9999]) }
     #expect(error?.code == EBADF)
