@@ -34,6 +34,9 @@ public struct Poller: ~Copyable, Sendable {
     public let isHungUp: Bool
   }
 
+  /// The epoll itself, valid while this value lives: readable while anything is ready, for another poller.
+  public var rawValue: Int32 { descriptor.rawValue }
+
   /// The most events that one wait reports; the rest is reported by the next.
   public static var batch: Int { 16 }
 

@@ -13,4 +13,8 @@ public struct VirtioDeviceType: RawRepresentable, Hashable, Sendable {
   public static var console: Self { Self(rawValue: 3) }
   /// A source of random bytes (5.4).
   public static var entropy: Self { Self(rawValue: 4) }
+  /// A memory balloon (5.5).
+  public static var balloon: Self { Self(rawValue: 5) }
+  /// Sockets (5.10).
+  public static var socket: Self { Self(rawValue: 19) }
 }

@@ -56,6 +56,12 @@ public struct DescriptorChain: ~Copyable {
   /// The bytes that are left to write.
   public var writableCount: UInt64 { writable.left }
 
+  /// Where the writing cursor stands, for one that may have to go back there.
+  var writingPlace: Cursor {
+    get { writable }
+    set { writable = newValue }
+  }
+
   /// Whether no writable buffer has been added.
   var isAllReadable: Bool { writable.segment == writable.end }
 
