@@ -12,6 +12,12 @@ extension Run {
           + "take a machine whose processor has vmx or svm"
       )
     }
+    if let vsock = configuration.vsock {
+      throw UserError(
+        message: "\(vsock.text): an emulated host does not pass on these sockets; "
+          + "take a machine whose processor has vmx or svm"
+      )
+    }
     let image = try EmulatedHostImage { name in
       unsafe getenv(name).map { unsafe String(cString: $0) }
     }

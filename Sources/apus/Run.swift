@@ -81,6 +81,15 @@ struct Run: ParsableCommand {
   )
   var networks: [NetOption] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Sockets between guest and host: cid=N,path=PATH[,slot=N]. Who connects to PATH and says "
+        + "'CONNECT P' reaches port P of the guest; the guest's connections to port P go to PATH_P.",
+      valueName: "sockets"
+    )
+  )
+  var vsock: VsockOption?
+
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
 
@@ -220,6 +229,7 @@ struct Run: ParsableCommand {
     configuration.usesHugePages = hugepages
     configuration.disks = disks.map(\.disk)
     configuration.networks = networks.map(\.network)
+    configuration.vsock = vsock?.vsock
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
     configuration.queues.threadCount = queueThreads

@@ -72,7 +72,8 @@ import TestSupport
     #expect(ended.errors == "")
     let wanted = [
       "--initrd", "--append", "--boot", "--cpus", "--memory", "--hugepages", "--disk",
-      "--transport", "--packed-rings", "--queue-threads", "--queue-polling", "--serial",
+      "--net", "--vsock", "--transport", "--packed-rings", "--queue-threads", "--queue-polling",
+      "--serial",
       "--console", "--entropy", "--on-reset",
       "--accel", "--irqchip",
       "--dump-interrupts", "SIGUSR1", "--debug-exit", "--test-device", "--dry-run", "--log-level",

@@ -33,6 +33,18 @@ import Virtio
     #expect(option.network == expected)
   }
 
+  @Test func socketsHaveAContextAndAPath() {
+    let expected = MachineConfiguration.Vsock(cid: 3, path: "/run/a,b", address: 7)
+    #expect(VsockOption(argument: "path=/run/a,,b,slot=7,cid=3")?.vsock == expected)
+  }
+
+  @Test(arguments: [
+    "", "cid=3", "path=a", "cid=x,path=a", "cid=3,path=", "cid=3,path=a,bogus", "3",
+  ])
+  func refusesWhatIsNoSocket(text: String) {
+    #expect(VsockOption(argument: text) == nil)
+  }
+
   @Test(arguments: [
     "", "tap", "unix:", "fd=", "fd=x", "fd=3:", "fd=-1", "vde:/x", "tap=a,server", "tap=a,mtu=x",
     "tap=a,mtu=70000", "tap=a,mac=52:54", "tap=a,mac=52:54:00:12:34:5g", "tap=a,queues=",

@@ -16,6 +16,14 @@ extension Board {
         AttachedDevice(device: device, address: network.address, label: "--net \(network.text)")
       )
     }
+    if let vsock = configuration.vsock {
+      let device = try Vsock(
+        attachments.sockets ?? VsockSockets(),
+        guestCID: vsock.cid,
+        threads: threads.take(1)
+      )
+      devices.append(AttachedDevice(device: device, address: vsock.address, label: vsock.text))
+    }
     if let console = attachments.console {
       devices.append(AttachedDevice(device: console, address: nil, label: console.name))
     }

@@ -20,6 +20,8 @@ final class Board {
     var console: Console?
     /// What the network interfaces are connected to, in order; those that are missing lead nowhere.
     var networks: [any NetBackend] = []
+    /// The host's side of the guest's sockets; `nil` if there are none.
+    var sockets: VsockSockets?
     /// Who takes power-off, reset and exit.
     var system: any SystemControl
     /// The time.

@@ -68,6 +68,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var disks: [Disk] = []
   /// The network interfaces, in order.
   public var networks: [Network] = []
+  /// The sockets between the guest and programs of the host; `nil` for none.
+  public var vsock: Vsock?
   /// What virtio devices are attached to.
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.
@@ -107,5 +109,6 @@ public struct MachineConfiguration: Equatable, Sendable {
     try queues.validate()
     if serial == .standard, console == .standard { throw MachineError.standardStreamTaken }
     try validateNetworks()
+    try validateVsock()
   }
 }

@@ -22,6 +22,12 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case tooManyDevices(kind: String, limit: Int)
   /// Standard input and output can serve one port only.
   case standardStreamTaken
+  /// A context ID is out of range.
+  case contextID(option: String)
+  /// The path of the sockets is too long for them.
+  case vsockPath(option: String, limit: Int)
+  /// The socket cannot be listened on.
+  case vsockSocket(option: String, reason: String)
   /// A stream cannot be opened.
   case stream(path: String, reason: String)
 
@@ -54,6 +60,11 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .standardStreamTaken:
       "--serial stdio and --console stdio: only one of them can have the terminal; "
         + "give the other none, file:F or unix:F"
+    case .contextID(let option): "\(option): a guest's cid is 3 to 4294967294"
+    case .vsockPath(let option, let limit):
+      "\(option): the path has 1 to \(limit) bytes, with room for a port after it"
+    case .vsockSocket(let option, let reason):
+      "\(option): \(reason); name a path that can be made and that nobody listens on"
     case .stream(let path, let reason):
       "\(path): \(reason); name a path that can be made and written"
     }

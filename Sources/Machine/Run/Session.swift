@@ -23,6 +23,7 @@ final class Session {
   private let serial: StreamPort
   private let console: StreamPort
   private let networks: [any NetBackend]
+  private let sockets: VsockSockets?
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let consoleInput = CurrentInput()
@@ -47,6 +48,7 @@ final class Session {
     serial = try StreamPort(configuration.serial, onQuit: quit)
     console = try StreamPort(configuration.console, onQuit: quit)
     networks = try configuration.networks.map { try NetworkLink.open($0) }
+    sockets = try configuration.vsock.map(Self.listen)
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start { [consoleInput] bytes in consoleInput.write(bytes) }
   }
@@ -79,6 +81,7 @@ final class Session {
         serial: output,
         console: try makeConsole(),
         networks: networks,
+        sockets: sockets,
         system: control,
         clock: clock
       )
@@ -130,6 +133,17 @@ final class Session {
     try FileIO.setNonBlocking(pair.far.rawValue)
     consoleInput.set(try pair.near.duplicated())
     return Console(input: try pair.far.duplicated(), output: try console.makeOutput())
+  }
+
+  /// The host's side of the guest's sockets.
+  private static func listen(
+    _ vsock: MachineConfiguration.Vsock
+  ) throws(MachineError) -> VsockSockets {
+    do throws(SystemError) {
+      return try VsockSockets(path: vsock.path)
+    } catch {
+      throw .vsockSocket(option: vsock.text, reason: error.reason)
+    }
   }
 
   /// Shows the state of the interrupt controllers on standard error.

@@ -114,6 +114,34 @@ import Virtio
     )
   }
 
+  @Test func socketsHaveTheirPlaceOnTheBoard() throws {
+    let rig = try BoardRig { configuration, _ in
+      configuration.vsock = .init(cid: 5, path: "/run/v", address: 6)
+    }
+    let function = try #require(rig.board.pci.functions.first { $0.address.device == 6 })
+    // 0x1053: a socket device (4.1.2.1).
+    #expect(function.function.configuration.deviceID == 0x1053)
+  }
+
+  @Test(arguments: [0, 2, 0xFFFF_FFFF, 1 << 32] as [UInt64])
+  func contextsOfOthersAreRefused(cid: UInt64) throws {
+    var configuration = MachineConfiguration(kernel: "kernel")
+    configuration.vsock = .init(cid: cid, path: "v")
+    let error = try #require(throws: MachineError.self) { try configuration.validate() }
+    #expect(
+      error.description == "--vsock cid=\(cid),path=v: a guest's cid is 3 to 4294967294"
+    )
+  }
+
+  @Test func aPathWithoutRoomForAPortIsRefused() throws {
+    var configuration = MachineConfiguration(kernel: "kernel")
+    configuration.vsock = .init(cid: 3, path: String(repeating: "p", count: 97))
+    let error = try #require(throws: MachineError.self) { try configuration.validate() }
+    #expect(
+      error.description.hasSuffix("the path has 1 to 96 bytes, with room for a port after it")
+    )
+  }
+
   @Test func descriptorsAreWhatTheyAre() throws {
     let pair = try SocketPair()
     let stream = try NetworkLink.open(Network(.descriptors([pair.near.rawValue])))
