@@ -1,8 +1,9 @@
 // Compares the device's side of a virtqueue with the same in C, under one driver in C.
 //
-//   swift run -c release --package-path Benchmarks ring-benchmark [ROUNDS] [SHAPE [one]]
+//   swift run -c release --package-path Benchmarks ring-benchmark [ROUNDS] [one] [save FILE | compare FILE]
 //
-// SHAPE is the beginning of a row's name, such as 'split direct'; 'one' leaves two threads out. With the driver on the same thread only the device's part is timed; with the driver on a thread of its own, all of it.
+// With the driver on the same thread only the device's part is timed; with the driver on a thread of its own, all of it, which
+// 'one' leaves out. 'save' keeps the ratios in a file, and 'compare' holds a run against them: exit 1 if one has become worse.
 
 import CRingPeer
 import Glibc
@@ -82,36 +83,89 @@ func onTwoThreads<Subject: Device & ~Copyable>(
   return (now() - start) / Double(done)
 }
 
-nonisolated func run() throws {
-  let rounds = CommandLine.arguments.dropFirst().first.flatMap { Int($0) } ?? 9
-  let clock = clockCost()
-  print("Nanoseconds a chain, pop to publish: medians of \(rounds) interleaved rounds.")
-  print()
-  print("| ring and chain     | one thread |     C | ratio | two threads |     C | ratio |")
-  print("|--------------------|-----------:|------:|------:|------------:|------:|------:|")
-  let prefix = CommandLine.arguments.dropFirst(2).first ?? ""
-  for shape in Shape.all where shape.name.hasPrefix(prefix) {
-    var times: [[Double]] = [[], [], [], []]
-    let count = 2_000_000 / (shape.length + 3)
-    let isAlone = CommandLine.arguments.dropFirst(3).first == "one"
-    for _ in 0..<rounds {
-      times[0].append(try onOneThread(Ours.self, shape, count, clock))
-      times[1].append(try onOneThread(Peer.self, shape, count, clock))
-      times[2].append(isAlone ? 1 : try onTwoThreads(Ours.self, shape, count))
-      times[3].append(isAlone ? 1 : try onTwoThreads(Peer.self, shape, count))
+/// What the command line asks for.
+struct Options {
+  var rounds = 9
+  var isAlone = false
+  var save: String?
+  var compare: String?
+
+  init?(_ arguments: [String]) {
+    var rest = arguments[...]
+    while let word = rest.popFirst() {
+      switch word {
+      case "one": isAlone = true
+      case "save", "compare":
+        guard let path = rest.popFirst() else { return nil }
+        if word == "save" { save = path } else { compare = path }
+      default:
+        guard let number = Int(word), number > 0 else { return nil }
+        rounds = number
+      }
     }
-    let (one, peer) = (median(times[0]), median(times[1]))
-    let (two, other) = (median(times[2]), median(times[3]))
-    let cells = [
-      column(shape.name, 18), fixed(one, 1, 10), fixed(peer, 1, 5), fixed(one / peer, 2, 5),
-      fixed(two, 1, 11), fixed(other, 1, 5), fixed(two / other, 2, 5),
-    ]
-    print("| " + cells.joined(separator: " | ") + " |")
   }
 }
 
+/// Measures one shape and prints its row.
+func measure(_ shape: Shape, _ options: Options, _ clock: Double) throws -> (
+  one: Double, two: Double
+) {
+  var times: [[Double]] = [[], [], [], []]
+  let count = 2_000_000 / (shape.length + 3)
+  for _ in 0..<options.rounds {
+    times[0].append(try onOneThread(Ours.self, shape, count, clock))
+    times[1].append(try onOneThread(Peer.self, shape, count, clock))
+    guard !options.isAlone else { continue }
+    times[2].append(try onTwoThreads(Ours.self, shape, count))
+    times[3].append(try onTwoThreads(Peer.self, shape, count))
+  }
+  // The fastest: neighbours on the machine only ever add.
+  let (one, peer) = (times[0].min() ?? 0, times[1].min() ?? 1)
+  var cells = [
+    column(shape.name, 18), fixed(one, 1, 10), fixed(peer, 1, 5), fixed(one / peer, 2, 5),
+  ]
+  var ratio = 0.0
+  if !options.isAlone {
+    let (two, other) = (median(times[2]), median(times[3]))
+    ratio = two / other
+    cells += [fixed(two, 1, 11), fixed(other, 1, 5), fixed(ratio, 2, 5)]
+  }
+  print("| " + cells.joined(separator: " | ") + " |")
+  return (one / peer, ratio)
+}
+
+/// - Returns: Whether no ratio has become worse.
+nonisolated func run(_ options: Options) throws -> Bool {
+  let clock = clockCost()
+  print(
+    "Nanoseconds a chain, pop to publish, in \(options.rounds) interleaved rounds: the fastest on one thread, the median on two."
+  )
+  print()
+  let tail = options.isAlone ? "" : " two threads |     C | ratio |"
+  print("| ring and chain     | one thread |     C | ratio |" + tail)
+  let rule = options.isAlone ? "" : "------------:|------:|------:|"
+  print("|--------------------|-----------:|------:|------:|" + rule)
+  var found = Baseline()
+  for shape in Shape.all {
+    let ratios = try measure(shape, options, clock)
+    // Two threads depend on the machine's caches and neighbours far more than on the code.
+    found.note(shape.name, ratios.one)
+  }
+  if let path = options.save { try found.save(to: path) }
+  guard let path = options.compare else { return true }
+  let regressions = found.regressions(since: try Baseline(from: path))
+  print()
+  for line in regressions { print("worse: \(line)") }
+  if regressions.isEmpty { print("no ratio is more than \(Baseline.tolerance) times the kept one") }
+  return regressions.isEmpty
+}
+
+guard let options = Options(Array(CommandLine.arguments.dropFirst())) else {
+  print("usage: ring-benchmark [ROUNDS] [one] [save FILE | compare FILE]")
+  exit(2)
+}
 do {
-  try run()
+  exit(try run(options) ? 0 : 1)
 } catch {
   print("ring-benchmark: \(error)")
   exit(1)
