@@ -3,8 +3,16 @@
 
 #include <stdatomic.h>
 
-// What a handler of a signal does must be async-signal-safe, which no Swift code can promise. mmap is
-// not on the list of signal-safety(7), but is a bare system call in the C libraries of Linux.
+// What a handler of a signal does must be async-signal-safe, which no Swift code can promise. It makes bare system
+// calls, and is not watched by the thread sanitizer, which has locks of its own: a fault may come while it holds them.
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define UNWATCHED __attribute__((no_sanitize("thread"), disable_sanitizer_instrumentation))
+#endif
+#endif
+#ifndef UNWATCHED
+#define UNWATCHED
+#endif
 
 struct range {
   // Odd while the entry changes, and another number after each change.
@@ -23,7 +31,7 @@ static atomic_int used;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before;
 
-static int mend(uintptr_t address) {
+UNWATCHED static int mend(uintptr_t address) {
   int count = atomic_load(&used);
   for (int i = 0; i < count; i++) {
     unsigned version = atomic_load(&ranges[i].version);
@@ -38,19 +46,18 @@ static int mend(uintptr_t address) {
     uintptr_t last = first + page;
     if (first < start) first = start;
     if (last > end) last = end;
-    void *zeroes = mmap((void *)first, last - first, PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
-    if (zeroes == MAP_FAILED) return 0;
+    long zeroes = syscall(SYS_mmap, first, last - first, PROT_READ | PROT_WRITE,
+                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
+    if (zeroes == -1) return 0;
     atomic_store(&ranges[i].broken, 1);
     uint64_t one = 1;
-    ssize_t written = write(wake, &one, sizeof one);
-    (void)written;
+    syscall(SYS_write, wake, &one, sizeof one);
     return 1;
   }
   return 0;
 }
 
-static void handle(int number, siginfo_t *information, void *context) {
+UNWATCHED static void handle(int number, siginfo_t *information, void *context) {
   (void)context;
   int saved = errno;
   // Only a fault has an address; a signal that somebody sent has not. Of faults, only a page that is gone can
