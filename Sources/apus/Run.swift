@@ -74,7 +74,7 @@ struct Run: ParsableCommand {
     name: .customLong("net"),
     help: ArgumentHelp(
       "A network interface: tap=NAME[,queues=N], unix:PATH[,server] or fd=N[:N…]; with "
-        + "[,mac=M][,mtu=N][,slot=N] and limits [,rx-bytes=R[/BURST]][,rx-packets=…][,tx-bytes=…]"
+        + "[,mac=M][,mtu=N][,slot=N] and limits [,rx-bytes=R[/BURST]] [,rx-packets=…] [,tx-bytes=…] "
         + "[,tx-packets=…] a second. Repeat for more.",
       valueName: "link"
     )

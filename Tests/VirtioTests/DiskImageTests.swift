@@ -1,5 +1,6 @@
 import Glibc
 import HostOS
+import Synchronization
 import TestSupport
 import Testing
 import Virtio
@@ -85,6 +86,23 @@ import Virtio
     let path = try folder.file("disk", [UInt8](repeating: 0, count: 512))
     do { _ = try DiskImage(opening: path) }
     #expect(try DiskImage(opening: path).count == 512)
+  }
+
+  /// A process that was killed holds it for a moment longer.
+  @Test func aLockThatIsSoonLetGoOfIsWaitedFor() throws {
+    let path = try folder.file("disk", [UInt8](repeating: 0, count: 512))
+    let holding = Holding(try DiskImage(opening: path))
+    let thread = try Thread("holder") {
+      usleep(50_000)
+      holding.holder.withLock { $0 = nil }
+    }
+    #expect(try DiskImage(opening: path).count == 512)
+    thread.join()
+  }
+
+  private final class Holding: Sendable {
+    let holder: Mutex<DiskImage?>
+    init(_ image: DiskImage) { holder = Mutex(image) }
   }
 
   @Test(.enabled(if: geteuid() != 0, "permissions do not hold back the superuser"))

@@ -54,6 +54,9 @@ public final class DiskImage: Sendable {
   /// What addresses in memory are multiples of with direct I/O; a power of 2.
   let memoryAlignment: UInt64
 
+  // Each of them 5 ms after the one before: a second.
+  private static var lockAttempts: Int { 200 }
+
   let descriptor: OwnedFileDescriptor
   let isBlockDevice: Bool
   let caching: InlineTransfers.Caching
@@ -80,11 +83,7 @@ public final class DiskImage: Sendable {
     guard geometry.count % Self.sectorSize == 0 else {
       throw .badSize(path: path, count: geometry.count, block: Self.sectorSize)
     }
-    guard apus_lock_file(descriptor.rawValue, isReadOnly ? 0 : 1) == 0 else {
-      let code = errno
-      if code == EAGAIN || code == EACCES { throw .inUse(path: path, isReadOnly: isReadOnly) }
-      throw .unreadable(path: path, SystemError(call: "fcntl(F_OFD_SETLK)", code: code))
-    }
+    try Self.lock(descriptor, path, isReadOnly: isReadOnly)
     let alignment = isDirect ? try DirectAlignment(of: descriptor, path) : .none
     (memoryAlignment, offsetAlignment) = (alignment.memory, alignment.offset)
     guard geometry.count % offsetAlignment == 0 else {
@@ -115,6 +114,27 @@ public final class DiskImage: Sendable {
     let count = found / offsetAlignment * offsetAlignment
     size.store(count, ordering: .relaxed)
     return count
+  }
+
+  /// Locks the whole file, with some patience.
+  ///
+  /// A process that was killed holds its lock until the kernel has ended what its io_uring had under way,
+  /// a moment after the process is gone. That is as well: a write of the dead one's cannot come after one
+  /// of ours.
+  private static func lock(
+    _ descriptor: borrowing OwnedFileDescriptor,
+    _ path: String,
+    isReadOnly: Bool
+  ) throws(DiskImageError) {
+    for attempt in 0... {
+      guard apus_lock_file(descriptor.rawValue, isReadOnly ? 0 : 1) != 0 else { return }
+      let code = errno
+      guard code == EAGAIN || code == EACCES else {
+        throw .unreadable(path: path, SystemError(call: "fcntl(F_OFD_SETLK)", code: code))
+      }
+      guard attempt < Self.lockAttempts else { throw .inUse(path: path, isReadOnly: isReadOnly) }
+      usleep(5000)
+    }
   }
 
   private static func open(
