@@ -7,11 +7,10 @@ import Virtio
 
 nonisolated(unsafe) let driver = try ScriptedDriver()
 // Where chains under way are noted, which the other side may write as well.
-nonisolated(unsafe) let shared = try GuestMemory(count: 1 << 21)
+let shared = try GuestMemory(count: 1 << 21)
 
 /// A new region for queues like this one.
-func makeRegion(_ script: inout Script, _ configuration: VirtqueueConfiguration) -> InflightRegion?
-{
+func makeRegion(_ configuration: VirtqueueConfiguration) -> InflightRegion? {
   let region = InflightRegion(
     shared,
     queueCount: configuration.index + 1,
