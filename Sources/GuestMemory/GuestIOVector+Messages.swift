@@ -46,7 +46,6 @@ extension GuestIOVector {
       }
     }
     if size > 0 { noteWritten(at: 0, count: size) }
-    noteWritten()
     return try Self.outcome(size, code, "readv", descriptor)
   }
 

@@ -8,6 +8,9 @@ public final class Block: VirtioDevice {
     public var serial: String?
     /// How many queues it has, 1 to 64; as many as the guest has processors is good.
     public var queueCount: Int
+    /// The most entries of a queue, a power of 2, and by it of buffers in a request: the driver's queues
+    /// must not be smaller where something else than the device chooses their size.
+    public var queueSize: UInt16
     /// Whether every write is on stable storage when it ends, whatever the driver asks for.
     public var isWriteThrough: Bool
     /// What its queues share of bytes and operations; `nil` is no limit.
@@ -17,11 +20,13 @@ public final class Block: VirtioDevice {
     public init(
       serial: String? = nil,
       queueCount: Int = 1,
+      queueSize: UInt16 = 256,
       isWriteThrough: Bool = false,
       limiter: RateLimiter? = nil
     ) {
       self.serial = serial
       self.queueCount = queueCount
+      self.queueSize = queueSize
       self.isWriteThrough = isWriteThrough
       self.limiter = limiter
     }
@@ -37,6 +42,9 @@ public final class Block: VirtioDevice {
   /// The length of the identification string in bytes (5.2.6).
   public static var serialCount: Int { 20 }
 
+  // The most requests under way on a queue; others wait in it.
+  private static var requestLimit: Int { 256 }
+
   /// The device's name in the log.
   public let name: String
 
@@ -48,8 +56,6 @@ public final class Block: VirtioDevice {
   // Of the driver that the disk has, while it has one.
   private let signals = Mutex<VirtioSignals?>(nil)
   private let isNoticed = Atomic(false)
-
-  private static var queueSize: UInt16 { 256 }
 
   /// Makes a disk over a file or block device.
   ///
@@ -95,7 +101,7 @@ public final class Block: VirtioDevice {
     bytes = BlockConfiguration.bytes(
       of: storage,
       queueCount: options.queueCount,
-      queueSize: Self.queueSize
+      queueSize: options.queueSize
     )
     workers = QueueWorkers(
       name,
@@ -122,7 +128,7 @@ public final class Block: VirtioDevice {
 
   /// One queue, or several of the same size.
   public var queueSizes: [UInt16] {
-    Array(repeating: Self.queueSize, count: options.queueCount)
+    Array(repeating: options.queueSize, count: options.queueCount)
   }
 
   /// `struct virtio_blk_config` up to `write_zeroes_may_unmap` and its padding.
@@ -167,7 +173,7 @@ public final class Block: VirtioDevice {
   /// It belongs to the thread that calls it; nothing else of the device needs to be active. Without
   /// what it needs of the host, which the log tells of, it fails every request.
   public func makeService(_ activation: VirtioActivation) -> any QueueService {
-    BlockService(storage, options, state, activation, requestLimit: Int(Self.queueSize))
+    BlockService(storage, options, state, activation, requestLimit: Self.requestLimit)
   }
 
   /// Starts to serve the queues.
@@ -177,7 +183,7 @@ public final class Block: VirtioDevice {
       activation.signals.log.warning(notice)
     }
     try workers.start(activation) { _ in
-      BlockService(storage, options, state, activation, requestLimit: Int(Self.queueSize))
+      BlockService(storage, options, state, activation, requestLimit: Self.requestLimit)
     }
     signals.withLock { $0 = activation.signals }
   }
