@@ -68,6 +68,17 @@ public final class EventFD: Sendable {
     _ = unsafe poll(&item, 1, -1)
   }
 
+  /// Whether it behaves as an eventfd when it is read; takes the count.
+  ///
+  /// To be asked of one that came from elsewhere and
+  /// may be something else, such as an epoll.
+  public var canBeDrained: Bool {
+    var count: UInt64 = 0
+    // SAFETY: eight bytes are written to a live local.
+    let size = unsafe apus_read_now(descriptor.rawValue, &count, 8)
+    return size == 8 || size < 0 && errno == EAGAIN
+  }
+
   /// Takes the whole count and leaves 0.
   ///
   /// - Returns: How often it was signalled since the last call; 0 if never.

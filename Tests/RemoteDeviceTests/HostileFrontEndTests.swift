@@ -1,3 +1,4 @@
+import CLinux
 import GuestMemory
 import HostOS
 import Testing
@@ -78,6 +79,11 @@ import Virtio
     },
     Case("SET_VRING_KICK with a file, not an eventfd") { front in
       try front.send(12, FrontEnd.words(UInt64(0)), descriptors: [front.memoryNumber])
+    },
+    Case("SET_VRING_KICK: a descriptor that is no eventfd") { front in
+      // An epoll is as anonymous as an eventfd.
+      let epoll = OwnedFileDescriptor(adopting: epoll_create1(0))
+      try front.send(12, FrontEnd.words(UInt64(0)), descriptors: [epoll.rawValue])
     },
     Case("SET_VRING_ERR with a unix stream socket, not an eventfd") { front in
       try front.send(14, FrontEnd.words(UInt64(0)), descriptors: [front.number])

@@ -170,6 +170,13 @@ import Virtio
     try frontEnd.tell(38, region(1))
     #expect(try rig.readsSector(2))
 
+    // A region that is added twice goes when it is removed twice.
+    try frontEnd.tell(37, region(1), descriptors: [frontEnd.memoryNumber])
+    try frontEnd.tell(37, region(1), descriptors: [frontEnd.memoryNumber])
+    try frontEnd.tell(38, region(1))
+    #expect(try rig.request(0, sector: 1, [.writable(VhostUserRig.high, 512)]) == 0)
+    try frontEnd.tell(38, region(1))
+
     // Where there is no memory any more, a buffer cannot be.
     try rig.offer(0, sector: 1, [.writable(VhostUserRig.high, 512)], queue)
     frontEnd.kicks[0].signal()

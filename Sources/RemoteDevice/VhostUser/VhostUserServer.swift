@@ -71,7 +71,13 @@ public final class VhostUserServer {
     try poller.add(socket.rawValue, token: Token.connection.rawValue)
     logger.info("\(device.name): front end connected")
     let target = VhostUserDevice(device, waking: wake, logger: logger)
-    let session = VhostUserSession(socket, target, waking: wake, log: log)
+    let session = VhostUserSession(
+      socket,
+      target,
+      waking: wake,
+      log: log,
+      logger: logger
+    )
     defer { session.close() }
     do throws(VhostUserError) {
       return try loop(session, poller, wake)

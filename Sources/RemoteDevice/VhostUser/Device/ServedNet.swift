@@ -25,7 +25,12 @@ public final class ServedNet: VhostUserNetwork {
   public var configurationCount: Int { net.configurationCount }
 
   /// As the device does.
-  public func accepts(_ features: VirtioFeatures) -> Bool { net.accepts(features) }
+  ///
+  /// Not all front ends say whether the driver has a control queue, which other
+  /// features need.
+  public func accepts(_ features: VirtioFeatures) -> Bool {
+    net.accepts(features.union(.netControlQueue))
+  }
 
   /// As the device does.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {

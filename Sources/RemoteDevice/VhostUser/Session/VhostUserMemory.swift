@@ -10,6 +10,8 @@ struct VhostUserMemory {
   private struct Region {
     let description: VhostUserRegion
     let mapping: SharedMapping
+    /// How often it was added.
+    var uses = 1
   }
 
   private var regions: [Region] = []
@@ -45,6 +47,11 @@ struct VhostUserMemory {
     guard region.size > 0, region.guestAddress <= .max - region.size,
       usesGuestAddresses || region.userAddress <= .max - region.size
     else { throw .badValue(request, "\(region) wraps or is empty") }
+    // Front ends that see several devices in one, such as a network with many queues, say it for each.
+    if let same = regions.firstIndex(where: { $0.description == region }) {
+      regions[same].uses += 1
+      return
+    }
     for other in regions {
       let other = other.description
       guard !Self.overlap(region.guestAddress, other.guestAddress, region, other),
@@ -78,7 +85,8 @@ struct VhostUserMemory {
         && $0.description.userAddress == region.userAddress
     }
     guard let index else { throw .badValue(request, "no \(region)") }
-    regions.remove(at: index)
+    regions[index].uses -= 1
+    if regions[index].uses == 0 { regions.remove(at: index) }
   }
 
   /// Forgets all regions.

@@ -1,5 +1,6 @@
 import GuestMemory
 import HostOS
+import Logging
 import Virtio
 
 /// Rings: what is said about them, and when they are served.
@@ -22,11 +23,15 @@ extension VhostUserSession {
     guard addresses.flags & ~VhostUserRingAddresses.logFlag == 0 else {
       throw .badValue(.setRingAddress, "flags \(hex(UInt64(addresses.flags)))")
     }
-    // Whose writes are noted, and as what, is the memory's affair, which all rings share.
-    changeAll {
-      memory = nil
-      rings[index].addresses = addresses
-      rings[index].isFailed = false
+    if features.contains(.logAll) {
+      // As what a ring's writes are noted is the memory's affair, which all rings share.
+      changeAll {
+        memory = nil
+        rings[index].addresses = addresses
+        rings[index].isFailed = false
+      }
+    } else {
+      change(index) { $0.addresses = addresses }
     }
     if rings[index].isFailed { throw .ignored(.setRingAddress, "ring \(index) cannot be served") }
   }
@@ -61,6 +66,10 @@ extension VhostUserSession {
   ) throws(VhostUserError) {
     try check(index, .setRingKick)
     var kick = try event(&descriptors, .setRingKick)
+    // What is readable and cannot be read would keep its thread busy for ever.
+    if let kick, !kick.canBeDrained {
+      throw .badValue(.setRingKick, "a descriptor that is no eventfd")
+    }
     if kick == nil { kick = try Self.ticking() }
     change(index) { $0.kick = kick }
     if rings[index].isFailed { throw .ignored(.setRingKick, "ring \(index) cannot be served") }
@@ -128,6 +137,7 @@ extension VhostUserSession {
       let queue = try configuration(of: index, in: memory)
       try device.start(queue, in: memory)
       device.interrupts.signalQueue(index)
+      logger.debug("\(device.device.name): ring \(index) of \(queue.size) is served")
     } catch {
       rings[index].isFailed = true
       log.warning("\(error)")

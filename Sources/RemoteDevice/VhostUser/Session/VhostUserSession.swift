@@ -1,5 +1,6 @@
 import GuestMemory
 import HostOS
+import Logging
 import Virtio
 
 /// What one front end has said since it connected, and what follows from it.
@@ -10,7 +11,10 @@ import Virtio
 final class VhostUserSession {
   private var channel: VhostUserChannel
   let device: VhostUserDevice
+  /// For what a front end can cause.
   let log: LimitedLog
+  /// For what helps to follow what happens.
+  let logger: Logger
 
   /// The features that the front end has chosen, those among `vhost` included.
   var features: VirtioFeatures = []
@@ -33,12 +37,14 @@ final class VhostUserSession {
     _ socket: consuming OwnedFileDescriptor,
     _ device: VhostUserDevice,
     waking wake: EventFD,
-    log: LimitedLog
+    log: LimitedLog,
+    logger: Logger
   ) {
     channel = VhostUserChannel(socket)
     self.device = device
     self.wake = wake
     self.log = log
+    self.logger = logger
     rings = Array(repeating: VhostUserRing(), count: device.ringCount)
     regions = VhostUserMemory(fault: wake)
   }
