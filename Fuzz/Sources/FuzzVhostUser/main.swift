@@ -23,7 +23,11 @@ func makeDisk() throws -> DiskImage {
 
 /// What a message may be about, so that some of them mean something: the guest's 256 KiB of memory.
 nonisolated(unsafe) let memory = try GuestMemory(count: 256 << 10)
-nonisolated(unsafe) let device = Block(try makeDisk(), name: "disk", queueCount: 2)
+nonisolated(unsafe) let device = Block(
+  try makeDisk(),
+  name: "disk",
+  options: Block.Options(queueCount: 2)
+)
 nonisolated(unsafe) let events = try (0..<4).map { _ in try EventFD() }
 nonisolated(unsafe) let never = try EventFD()
 nonisolated(unsafe) let other = try SocketPair()
