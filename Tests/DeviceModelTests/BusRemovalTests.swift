@@ -7,7 +7,7 @@ import Testing
 @testable import DeviceModel
 
 /// What removal and moving promise while accesses are under way, with the process barrier and without.
-@Suite(.timeLimit(.minutes(1)), .serialized) struct BusRemovalTests {
+@Suite(.timeLimit(.minutes(5)), .serialized) struct BusRemovalTests {
   static var barriers: [Bool] { ProcessBarrier.isAvailable ? [true, false] : [false] }
 
   @Test(arguments: barriers)

@@ -7,7 +7,7 @@ import Testing
 @testable import DeviceModel
 
 /// Readers, movers and removers at once: no device is called after its removal returned, none leaks.
-@Suite(.timeLimit(.minutes(2)), .serialized) struct BusStressTests {
+@Suite(.timeLimit(.minutes(5)), .serialized) struct BusStressTests {
   /// What the devices of one run report.
   final class Ledger: Sendable {
     let made = Atomic<Int>(0)

@@ -6,7 +6,7 @@ import Testing
 /// Whether the host has io_uring for us; containers often refuse it.
 private let hasRing = (try? IOUring(capacity: 1, files: [])) != nil
 
-@Suite(.enabled(if: hasRing, "the host refuses io_uring"), .timeLimit(.minutes(1)))
+@Suite(.enabled(if: hasRing, "the host refuses io_uring"), .timeLimit(.minutes(5)))
 final class IOUringTests {
   private let folder: TemporaryFolder
   private let file: OwnedFileDescriptor

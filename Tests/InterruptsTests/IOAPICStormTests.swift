@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Whatever guests and devices do to the I/O APIC at once, it neither traps nor loses a level.
-@Suite(.timeLimit(.minutes(1))) struct IOAPICStormTests {
+@Suite(.timeLimit(.minutes(5))) struct IOAPICStormTests {
   @Test(arguments: [UInt64(1), 2, 3, 4])
   func accessesOfAnyKindLeaveTheChipAnswering(seed: UInt64) {
     var random = SeededNumbers(state: seed)

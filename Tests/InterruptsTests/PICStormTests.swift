@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 /// Whatever guests and devices do to the 8259s at once, they neither trap nor lose a level.
-@Suite(.timeLimit(.minutes(1))) struct PICStormTests {
+@Suite(.timeLimit(.minutes(5))) struct PICStormTests {
   @Test(arguments: [UInt64(1), 2, 3, 4])
   func accessesOfAnyKindLeaveTheChipsAnswering(seed: UInt64) {
     var random = SeededNumbers(state: seed)

@@ -3,7 +3,7 @@ import GuestMemory
 import Platform
 import Testing
 
-@Suite(.timeLimit(.minutes(2))) struct ACPITablesTests {
+@Suite(.timeLimit(.minutes(5))) struct ACPITablesTests {
   /// A machine, and what to call it in a report.
   struct Machine: Sendable, CustomTestStringConvertible {
     let testDescription: String

@@ -4,7 +4,7 @@ import Platform
 import Synchronization
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct HostClockTests {
+@Suite(.timeLimit(.minutes(5))) struct HostClockTests {
   private func waitForSignal(of event: EventFD, milliseconds: Int32) -> Bool {
     var waited = pollfd(fd: event.rawValue, events: Int16(POLLIN), revents: 0)
     return poll(&waited, 1, milliseconds) == 1

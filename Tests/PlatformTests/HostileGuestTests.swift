@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// Whatever a guest does to the registers, the machine neither traps nor hangs.
-@Suite(.timeLimit(.minutes(1))) struct HostileGuestTests {
+@Suite(.timeLimit(.minutes(5))) struct HostileGuestTests {
   private final class Lines: TestLines {
     func setLine(_ line: Int, to level: Bool) {}
   }

@@ -7,7 +7,7 @@ import TestSupport
 import Testing
 
 /// Output into real descriptors.
-@Suite(.timeLimit(.minutes(1))) struct SerialOutputTests {
+@Suite(.timeLimit(.minutes(5))) struct SerialOutputTests {
   /// Both ends of a pipe; the reading end does not block.
   private struct Pipe: ~Copyable {
     let reader: OwnedFileDescriptor

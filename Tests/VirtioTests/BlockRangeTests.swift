@@ -6,7 +6,7 @@ import Testing
 import Virtio
 
 /// Sectors that are given up or zeroed, the write cache, and several queues.
-@Suite(.timeLimit(.minutes(1))) struct BlockRangeTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockRangeTests {
   /// Puts ranges where a request's data is.
   private func ranges(
     _ rig: BlockRig,

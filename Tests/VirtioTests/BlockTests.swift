@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Virtio
 
-@Suite(.timeLimit(.minutes(1))) struct BlockTests {
+@Suite(.timeLimit(.minutes(5))) struct BlockTests {
   @Test func theConfigurationDescribesTheDisk() throws {
     let rig = try BlockRig()
     #expect(rig.rig.transport.readConfiguration(offset: 0, width: 8) == 64)

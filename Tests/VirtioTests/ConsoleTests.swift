@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 import Virtio
 
-@Suite(.timeLimit(.minutes(1))) struct ConsoleTests {
+@Suite(.timeLimit(.minutes(5))) struct ConsoleTests {
   /// Makes a pipe: what is written to one end comes out of the other.
   private static func makePipe() throws -> (readEnd: Int32, writeEnd: Int32) {
     var ends: [Int32] = [0, 0]

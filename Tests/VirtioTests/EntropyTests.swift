@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 import Virtio
 
-@Suite(.timeLimit(.minutes(1))) struct EntropyTests {
+@Suite(.timeLimit(.minutes(5))) struct EntropyTests {
   @Test func buffersAreFilledWithRandomBytes() throws {
     let rig = try DeviceRig(Entropy())
     try rig.driver.negotiate()

@@ -4,7 +4,7 @@ import Testing
 import Virtio
 
 /// Devices that die with chains under way, and others that take over (vhost-user, in-flight tracking).
-@Suite(.timeLimit(.minutes(1))) struct InflightTests {
+@Suite(.timeLimit(.minutes(5))) struct InflightTests {
   private static let features: VirtioFeatures = [.version1, .indirectDescriptors]
 
   private func makeRegion(_ ring: RingKind, size: UInt16) throws -> InflightRegion {

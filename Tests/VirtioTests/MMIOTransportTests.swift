@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Virtio
 
-@Suite(.timeLimit(.minutes(1))) struct MMIOTransportTests {
+@Suite(.timeLimit(.minutes(5))) struct MMIOTransportTests {
   private let memory: GuestMemory
   private let device = EchoDevice(queueSizes: [64, 16])
   private let line = RecordingLine()

@@ -4,7 +4,7 @@ import Testing
 import Virtio
 
 /// The reset of one queue while the device runs (virtio 1.2, 2.6.1).
-@Suite(.timeLimit(.minutes(1))) struct QueueResetTests {
+@Suite(.timeLimit(.minutes(5))) struct QueueResetTests {
   private static let request: [MockBuffer] = [.readable(0x100000, 4), .writable(0x200000, 8)]
 
   @Test(arguments: RingKind.allCases, [false, true])

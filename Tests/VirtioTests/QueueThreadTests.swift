@@ -6,7 +6,7 @@ import Testing
 import Virtio
 
 /// One thread under several devices, work that goes on elsewhere, and polling.
-@Suite(.timeLimit(.minutes(1))) struct QueueThreadTests {
+@Suite(.timeLimit(.minutes(5))) struct QueueThreadTests {
   private static let request: [MockBuffer] = [.readable(0x100000, 4), .writable(0x200000, 8)]
 
   @Test func severalDevicesShareAThread() throws {

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Virtio
 
-@Suite(.timeLimit(.minutes(2))) struct QueueWorkerTests {
+@Suite(.timeLimit(.minutes(5))) struct QueueWorkerTests {
   @Test(
     arguments: [
       [], .eventIndex, .packedRing, [.packedRing, .eventIndex], .indirectDescriptors,

@@ -37,7 +37,7 @@ import Testing
     let producers = Atomic(3)
   }
 
-  @Test(.timeLimit(.minutes(2)))
+  @Test(.timeLimit(.minutes(5)))
   func nothingIsLostOrDoubledBetweenThreads() throws {
     let flic = FLICBench().flic
     let perThread: UInt32 = 20_000
@@ -100,7 +100,7 @@ import Testing
     }
   }
 
-  @Test(.timeLimit(.minutes(2)))
+  @Test(.timeLimit(.minutes(5)))
   func aProcessorThatGoesIdleIsWokenForWhatItDidNotSee() throws {
     let flic = FLICBench().flic
     let processor = SleepyProcessor(flic)

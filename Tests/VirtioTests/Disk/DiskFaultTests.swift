@@ -7,7 +7,7 @@ import Testing
 import Virtio
 
 /// What the host cannot do fails with its status and a line in the log, and the next request is done.
-@Suite(.timeLimit(.minutes(1))) struct DiskFaultTests {
+@Suite(.timeLimit(.minutes(5))) struct DiskFaultTests {
   static let engines: [DiskImage.Engine] = [.ring, .calls]
 
   @Test(arguments: engines, DiskPlace.allCases)

@@ -5,7 +5,7 @@ import Testing
 import Virtio
 
 /// Requests at random, many at once, against a plain array of bytes.
-@Suite(.timeLimit(.minutes(2))) struct DiskModelTests {
+@Suite(.timeLimit(.minutes(5))) struct DiskModelTests {
   struct Case: CustomTestStringConvertible, Sendable {
     let engine: DiskImage.Engine
     let place: DiskPlace

@@ -4,7 +4,7 @@ import Testing
 import Virtio
 
 /// What a driver reads of the interface and tells it (virtio 1.2, 5.1.4 and 5.1.6.5).
-@Suite(.timeLimit(.minutes(1))) struct NetControlTests {
+@Suite(.timeLimit(.minutes(5))) struct NetControlTests {
   private static let other = MACAddress(0x0200_0000_0001)
   private static let group = MACAddress(0x0100_5E00_0001)
 

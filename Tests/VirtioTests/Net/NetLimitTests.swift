@@ -4,7 +4,7 @@ import Testing
 import Virtio
 
 /// Limits on what an interface receives and sends.
-@Suite(.timeLimit(.minutes(1))) struct NetLimitTests {
+@Suite(.timeLimit(.minutes(5))) struct NetLimitTests {
   private static func limiter(_ rate: RateLimit.Rate, _ clock: ManualClock) -> RateLimiter {
     RateLimiter(RateLimit(bytes: rate), clock: clock)
   }

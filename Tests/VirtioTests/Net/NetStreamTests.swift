@@ -6,7 +6,7 @@ import Testing
 import Virtio
 
 /// Networks that are sockets of other programs.
-@Suite(.timeLimit(.minutes(1))) struct NetStreamTests {
+@Suite(.timeLimit(.minutes(5))) struct NetStreamTests {
   /// A network interface with a backend that is made of `descriptor`.
   private struct Rig {
     let net: Net

@@ -7,7 +7,7 @@ import Virtio
 
 /// Tap interfaces, each test in a network namespace of its own.
 @Suite(
-  .timeLimit(.minutes(1)),
+  .timeLimit(.minutes(5)),
   .enabled(if: TapNamespace.isPossible, "needs root and /dev/net/tun")
 )
 struct NetTapTests {

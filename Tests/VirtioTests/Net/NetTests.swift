@@ -4,7 +4,7 @@ import Testing
 import Virtio
 
 /// Frames between a driver and the network (virtio 1.2, 5.1.6).
-@Suite(.timeLimit(.minutes(1))) struct NetTests {
+@Suite(.timeLimit(.minutes(5))) struct NetTests {
   private static let header = [UInt8](repeating: 0, count: 12)
 
   @Test(arguments: RingKind.allCases)

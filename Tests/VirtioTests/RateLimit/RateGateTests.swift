@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 import Virtio
 
-@Suite(.timeLimit(.minutes(1))) struct RateGateTests {
+@Suite(.timeLimit(.minutes(5))) struct RateGateTests {
   private let clock = ManualClock()
 
   private func limiter(bytes: UInt64? = nil, operations: UInt64? = nil) -> RateLimiter {

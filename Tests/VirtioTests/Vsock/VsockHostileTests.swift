@@ -5,7 +5,7 @@ import Testing
 import Virtio
 
 /// Guests that break the rules of sockets: each costs its own connection at most.
-@Suite(.timeLimit(.minutes(1))) struct VsockHostileTests {
+@Suite(.timeLimit(.minutes(5))) struct VsockHostileTests {
   /// Whether the connection from port 5000 to port 80 is over for both sides.
   private func expectCut(_ rig: VsockRig, _ program: borrowing OwnedFileDescriptor) throws {
     #expect(try rig.next().operation == VsockPacket.reset)

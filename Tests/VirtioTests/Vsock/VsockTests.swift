@@ -6,7 +6,7 @@ import Testing
 import Virtio
 
 /// Streams between the guest and programs of the host (virtio 1.2, 5.10.6).
-@Suite(.timeLimit(.minutes(1))) struct VsockTests {
+@Suite(.timeLimit(.minutes(5))) struct VsockTests {
   @Test func theConfigurationHasTheGuestsContext() throws {
     let rig = try VsockRig()
     #expect(rig.rig.transport.readConfiguration(offset: 0, width: 8) == 3)
