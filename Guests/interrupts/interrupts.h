@@ -16,7 +16,7 @@ enum { VECTOR_NMI = 2, VECTOR_RESERVED = 9, VECTOR_LOW = 0x51, VECTOR_MIDDLE = 0
 // Pins that have no device, each its own GSI; two of them also reach the 8259s, on the first and the second.
 enum { PIN = 5, OTHER_PIN = 10, SERIAL_PIN = 4 };
 
-enum { LIMIT = 1000000, QUIET = 3000 }; // microseconds: for what is to come, and for what is not
+enum { LIMIT = 4000000, QUIET = 3000 }; // microseconds: for what is to come, and for what is not
 
 typedef void (*handler)(uint32_t vector);
 

@@ -84,24 +84,29 @@ static void check_channel_0(void) {
   pic_stop();
 }
 
-// The TSC's ticks until channel 2's output rises, at most some seconds.
+// The TSC's ticks until channel 2's output rises, at most some seconds; 0 if it was not seen low. From before the
+// count is set until after the output is seen: a host that is busy makes it longer, never shorter.
 static uint64_t time_to_output(uint32_t count) {
   out8(PORT_B, (uint8_t)((in8(PORT_B) & ~3) | 1)); // gate on, speaker off
-  set_channel(2, 0, count);
   uint64_t start = read_tsc(), limit = start + 2000000ull * ticks_per_microsecond();
+  set_channel(2, 0, count);
   if (in8(PORT_B) & 1 << 5) return 0;
   while (!(in8(PORT_B) & 1 << 5))
     if (read_tsc() > limit) return 0;
   return read_tsc() - start;
 }
 
+static void keep_shorter(uint64_t *shortest, uint64_t time) {
+  if (time && (!*shortest || time < *shortest)) *shortest = time;
+}
+
 static void check_channel_2(void) {
   uint64_t short_time = 0, long_time = 0;
   bool right = false;
-  for (unsigned attempt = 0; attempt < ATTEMPTS && !right; attempt++) {
-    short_time = time_to_output(11932);
-    long_time = time_to_output(47728);
-    right = long_time > short_time * 3 && long_time < short_time * 5 && (!tsc_is_told() || is_about(short_time, 10000));
+  for (unsigned attempt = 0; attempt < 20 * ATTEMPTS && !right; attempt++) {
+    keep_shorter(&short_time, time_to_output(5966));
+    keep_shorter(&long_time, time_to_output(23864));
+    right = long_time > short_time * 3 && long_time < short_time * 5 && (!tsc_is_told() || is_about(short_time, 5000));
   }
   if (!right) print("     %U and %U ticks of the TSC\n", short_time, long_time);
   check(right, "pit: channel 2's output rises at about its time, and later at a greater count");
