@@ -203,3 +203,8 @@ int apus_cpu_count(void) {
   cpu_set_t set;
   return sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
 }
+
+int64_t apus_file_system(int fd) {
+  struct statfs status;
+  return fstatfs(fd, &status) == 0 ? (int64_t)(unsigned long)status.f_type : -1;
+}

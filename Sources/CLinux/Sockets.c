@@ -1,6 +1,5 @@
 #define _GNU_SOURCE 1
 #include "CLinux.h"
-#include <sys/vfs.h>
 
 enum { limit = 64 };
 
@@ -67,9 +66,4 @@ int apus_socket_option(int socket, int option) {
   int value = 0;
   socklen_t size = sizeof value;
   return getsockopt(socket, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
-}
-
-int64_t apus_file_system(int fd) {
-  struct statfs status;
-  return fstatfs(fd, &status) == 0 ? (int64_t)(unsigned long)status.f_type : -1;
 }

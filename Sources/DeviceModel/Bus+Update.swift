@@ -75,17 +75,10 @@ extension Bus {
   /// A thread that adds and removes devices in a loop leaves them 95 % of their time; a removal by itself
   /// waits for nothing here.
   private func pace() {
-    let (last, now) = (lastAsked.load(ordering: .relaxed), Self.now())
+    let (last, now) = (lastAsked.load(ordering: .relaxed), MonotonicClock.nanoseconds)
     let next = max(now, last &+ Self.interval)
     lastAsked.store(next, ordering: .relaxed)
     if next > now { usleep(UInt32(truncatingIfNeeded: (next &- now) / 1000 &+ 1)) }
-  }
-
-  private static func now() -> UInt64 {
-    var time = timespec()
-    // SAFETY: the result is a live local.
-    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
   }
 
   /// Whether these tables are little enough memory to keep for a while: about 3 MB.

@@ -56,7 +56,7 @@ extension EmulatedHost {
         RawTerminal.isTerminal(STDIN_FILENO) ? try RawTerminal(STDIN_FILENO) : nil
       input.isTerminal = terminal != nil
       defer { terminal?.restore() }
-      deadline = Self.now() + Self.bootLimit
+      deadline = MonotonicClock.seconds + Self.bootLimit
       while true {
         if let code = exitCode {
           drainOutput()
@@ -90,7 +90,7 @@ extension EmulatedHost {
         readConsole()
         throw EmulatedHostError.died(how: "ended early", console: lastConsoleLine)
       }
-      if exitCode == nil, let deadline, Self.now() >= deadline {
+      if exitCode == nil, let deadline, MonotonicClock.seconds >= deadline {
         guard isReady else {
           throw EmulatedHostError.died(
             how: "did not come up in \(Self.bootLimit) s",
@@ -109,7 +109,7 @@ extension EmulatedHost {
         return
       }
       try FileIO.writeAll(control, [UInt8(truncatingIfNeeded: signal)])
-      if signal != SIGUSR1 { deadline = Self.now() + Self.endLimit }
+      if signal != SIGUSR1 { deadline = MonotonicClock.seconds + Self.endLimit }
     }
 
     private mutating func readControl() throws {
@@ -145,9 +145,9 @@ extension EmulatedHost {
 
     /// Writes out what the command printed before it ended, if somebody takes it.
     private mutating func drainOutput() {
-      let end = Self.now() + Self.drainLimit
+      let end = MonotonicClock.seconds + Self.drainLimit
       for index in 1..<relays.count {
-        while Self.now() < end {
+        while MonotonicClock.seconds < end {
           var list = PollList()
           guard let place = relays[index].register(in: &list) else { break }
           let isReading = relays[index].isDrained
@@ -159,12 +159,6 @@ extension EmulatedHost {
           }
         }
       }
-    }
-
-    private static func now() -> UInt64 {
-      var time = timespec()
-      _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-      return UInt64(time.tv_sec)
     }
   }
 

@@ -112,3 +112,5 @@ static inline void apus_relax(void) {
 }
 // On how many processors the calling thread may run (sched_getaffinity(2)); 1 where that cannot be told.
 int apus_cpu_count(void);
+// The type of the file system that a file is on (statfs(2), f_type), or -1.
+int64_t apus_file_system(int fd);

@@ -23,6 +23,3 @@ int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake);
 // Ends that; no thread touches the range any more.
 void apus_watch_remove(int range);
 int apus_watch_is_broken(int range);
-
-// The type of the file system that a file is on (statfs(2), f_type), or -1.
-int64_t apus_file_system(int fd);

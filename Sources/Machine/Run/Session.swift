@@ -230,21 +230,14 @@ final class Session {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()
           board.powerManagement.pressPowerButton()
-          deadline = Self.now() + Self.powerOffLimit
+          deadline = MonotonicClock.seconds + Self.powerOffLimit
         } else {
           current.stop()
         }
       }
-      if let deadline, Self.now() >= deadline { control.end(.stopped) }
+      if let deadline, MonotonicClock.seconds >= deadline { control.end(.stopped) }
       if processors.haveHalted() { control.end(.halted) }
     }
-  }
-
-  private static func now() -> UInt64 {
-    var time = timespec()
-    // SAFETY: the result is a live local.
-    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec)
   }
 
   /// The control of the run that is going on.

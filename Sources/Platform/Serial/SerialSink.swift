@@ -59,10 +59,7 @@ struct SerialSink: ~Copyable, Sendable {
   borrowing func waitForRoom(or event: EventFD, until end: UInt64?) -> Bool {
     var timeout: Int32 = -1
     if let end {
-      var time = timespec()
-      // SAFETY: the result is a live local.
-      _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-      let now = UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+      let now = MonotonicClock.nanoseconds
       guard now < end else { return false }
       timeout = Int32(clamping: (end - now) / 1_000_000 + 1)
     }

@@ -59,12 +59,7 @@ public final class HostClock: DeviceClock {
 
     init(timer: TimerFD) { self.timer = timer }
 
-    static var monotonic: UInt64 {
-      var time = timespec()
-      // SAFETY: the result is a live local.
-      _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-      return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
-    }
+    static var monotonic: UInt64 { MonotonicClock.nanoseconds }
 
     func arm(_ hostTimer: HostTimer, at deadline: UInt64) {
       state.withLock { state in

@@ -44,9 +44,9 @@ final class QueueLoop {
       if poll() { continue }
       for (_, work) in works { work.arm() }
       guard !works.contains(where: { $0.work.isReady }) else { continue }
-      let start = window.limit > 0 ? PollingWindow.now() : 0
+      let start = window.limit > 0 ? MonotonicClock.nanoseconds : 0
       wait(timeout: nil)
-      if window.limit > 0 { window.slept(PollingWindow.now() &- start) }
+      if window.limit > 0 { window.slept(MonotonicClock.nanoseconds &- start) }
     }
   }
 
@@ -70,7 +70,7 @@ final class QueueLoop {
   /// - Returns: Whether there is something to do.
   private func poll() -> Bool {
     guard window.current > 0 else { return false }
-    let end = PollingWindow.now() &+ window.current
+    let end = MonotonicClock.nanoseconds &+ window.current
     repeat {
       for _ in 0..<Self.looks {
         if mailbox.hasPost { return true }
@@ -78,7 +78,7 @@ final class QueueLoop {
         if works.contains(where: { $0.work.isReady }) { return true }
         apus_relax()
       }
-    } while PollingWindow.now() < end
+    } while MonotonicClock.nanoseconds < end
     return false
   }
 

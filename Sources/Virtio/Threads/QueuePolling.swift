@@ -41,12 +41,4 @@ struct PollingWindow {
       if current < Self.least { current = 0 }
     }
   }
-
-  /// The monotonic clock, in nanoseconds.
-  static func now() -> UInt64 {
-    var time = timespec()
-    // SAFETY: the call fills a live local.
-    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
-  }
 }

@@ -88,18 +88,11 @@ struct InlineTransfers {
       knowsWrites = false
     }
     // The file system cannot say whether it would wait, as ext4: it is tried, and timed.
-    let start = Self.now()
+    let start = MonotonicClock.nanoseconds
     guard start >= writesAgain else { return false }
     calls.complete(&request)
-    let end = Self.now()
+    let end = MonotonicClock.nanoseconds
     if end &- start > Self.stall { writesAgain = end &+ Self.stallPause }
     return true
-  }
-
-  private static func now() -> UInt64 {
-    var time = timespec()
-    // SAFETY: the call fills a live local.
-    _ = unsafe clock_gettime(CLOCK_MONOTONIC, &time)
-    return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
   }
 }
