@@ -107,7 +107,8 @@ public struct EmulatedHost {
   }
 
   private func kernelCommandLine(agent: String) -> String {
-    var line = image.commandLine
+    // The kernel ends when ten ticks of an emulated timer come late, as on a busy machine; it need not look.
+    var line = image.commandLine + " no_timer_check"
     // The clock's frequency spares the kernel a calibration that an emulated clock can make fail.
     if let frequency = Self.processorKilohertz() { line += " tsc_early_khz=\(frequency)" }
     return line + " apus.agent=" + Self.percentEncoded(agent)

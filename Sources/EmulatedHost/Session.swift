@@ -138,9 +138,10 @@ extension EmulatedHost {
       consoleTail = Array((consoleTail + bytes).suffix(4096))
     }
 
+    /// What the host's kernel said last: why it ended, where it said so before a list of its callers.
     private var lastConsoleLine: String {
-      String(decoding: consoleTail, as: UTF8.self).split(whereSeparator: \.isNewline).last
-        .map(String.init) ?? ""
+      let lines = String(decoding: consoleTail, as: UTF8.self).split(whereSeparator: \.isNewline)
+      return String(lines.last { $0.contains("Kernel panic") } ?? lines.last ?? "")
     }
 
     /// Writes out what the command printed before it ended, if somebody takes it.

@@ -57,7 +57,7 @@ struct ServedGuestTests {
       "-device", "vhost-user-rng-pci,chardev=entropy",
       "-kernel", try Given.path("APUS_TEST_KERNEL_BZIMAGE"),
       "-initrd", try Given.path("APUS_TEST_INITRD"),
-      "-append", "console=ttyS0 quiet panic=-1 apus.test=disk,entropy",
+      "-append", "console=ttyS0 quiet panic=-1 no_timer_check apus.test=disk,entropy",
     ]
   }
 
