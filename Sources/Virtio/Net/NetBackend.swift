@@ -43,6 +43,13 @@ public protocol NetPort: AnyObject {
   func receive(into buffers: inout GuestIOVector, overflow: inout [UInt8]) -> NetReceived
   /// Sends a frame, after its virtio header where the port has one.
   func send(_ frame: inout GuestIOVector) -> NetSent
+  /// Sends what is left of a frame of which a part has gone; ``NetSent/sent`` if there is nothing.
+  func flush() -> NetSent
+}
+
+extension NetPort {
+  /// Where frames go whole or not at all, nothing is ever left.
+  public func flush() -> NetSent { .sent }
 }
 
 /// What came of the wish for a frame.

@@ -36,7 +36,13 @@ struct NetTransmitter: ~Copyable {
   mutating func serve(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
     for _ in 0..<Self.batch {
       if !isHolding {
-        guard try queue.pop(into: &chain) else { return .drained }
+        guard try queue.pop(into: &chain) else {
+          // The last frame may have gone in part, and none may ever come after it.
+          if case .mustWait(let descriptor) = port.flush() {
+            return .blocked(on: descriptor, for: .writable)
+          }
+          return .drained
+        }
         guard take() else {
           queue.complete(chain, written: 0)
           continue

@@ -17,6 +17,16 @@ final class StreamConnection: Sendable {
     var input = StreamInput()
     /// What is left of a frame of which a part has gone.
     var output: ArraySlice<UInt8> = []
+
+    /// Writes it; false if there is no room for all of it.
+    mutating func flush(to number: Int32) throws(SystemError) -> Bool {
+      while !output.isEmpty {
+        let size = try FileIO.write(number, output)
+        guard size > 0 else { return false }
+        output = output.dropFirst(size)
+      }
+      return true
+    }
   }
 
   /// What came of a look for a frame.
@@ -68,20 +78,29 @@ final class StreamConnection: Sendable {
     let number = sending.rawValue
     return state.withLock { state in
       do throws(SystemError) {
-        while !state.output.isEmpty {
-          let size = try FileIO.write(number, state.output)
-          guard size > 0 else { return .mustWait(number) }
-          state.output = state.output.dropFirst(size)
-        }
+        guard try state.flush(to: number) else { return .mustWait(number) }
         let length = StreamInput.length(Int(frame.count))
         guard let size = try frame.send(to: number, after: length) else {
           return .mustWait(number)
         }
-        // Where a part of it has gone, the rest goes first next time, whoever sends then.
+        // Where a part of it has gone, the rest goes first, whoever sends next.
         let left = length.count + Int(frame.count) - size
         if left > 0 { state.output = Self.tail(left, of: frame, after: length)[...] }
         return .sent
       } catch {
+        return .dropped(error.reason)
+      }
+    }
+  }
+
+  /// Sends what is left of a frame of which a part has gone.
+  func flush() -> NetSent {
+    let number = sending.rawValue
+    return state.withLock { state in
+      do throws(SystemError) {
+        return try state.flush(to: number) ? .sent : .mustWait(number)
+      } catch {
+        state.output = []
         return .dropped(error.reason)
       }
     }

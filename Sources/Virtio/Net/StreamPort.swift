@@ -46,4 +46,6 @@ final class StreamPort: NetPort {
     guard let connection = sending else { return .dropped(nil) }
     return connection.send(&frame)
   }
+
+  func flush() -> NetSent { sending?.flush() ?? .sent }
 }

@@ -113,6 +113,36 @@ import Virtio
     for _ in frames { _ = try rig.rig.driver.waitForUsed(rig.transmit) }
   }
 
+  @Test func theRestOfTheLastFrameGoesOutWithNoneAfterIt() throws {
+    let frame = NetRig.frame(to: .broadcast, count: 40_001)
+    // How many frames go out while nobody reads, the last of them in part.
+    func fill(_ rig: Rig, atMost count: Int) throws -> Int {
+      for index in 0..<count {
+        try rig.offer(frame, at: 0x100000 + 0xA000 * UInt64(index))
+        let isSent = waitUntil(seconds: 1) { (try? rig.transmit.usedIndex()) == UInt16(index + 1) }
+        guard isSent else { return index }
+      }
+      return count
+    }
+    let first = try SocketPair()
+    let limit = try fill(
+      Rig(StreamBackend(adopting: first.far.duplicated(), label: "stream")),
+      atMost: 30
+    )
+    #expect(limit < 30)
+    let pair = try SocketPair()
+    let near = try pair.near.duplicated()
+    try FileIO.setNonBlocking(near.rawValue)
+    let rig = try Rig(StreamBackend(adopting: pair.far.duplicated(), label: "stream"))
+
+    #expect(try fill(rig, atMost: limit) == limit)
+
+    for _ in 0..<limit {
+      let bytes = try Self.read(near.rawValue, 4 + frame.count, rig.rig.driver)
+      #expect(bytes == Self.framed(frame))
+    }
+  }
+
   @Test func aFrameThatIsHalfwayOutWhenTheDeviceIsResetIsSentWhole() throws {
     let pair = try SocketPair()
     let near = try pair.near.duplicated()
