@@ -20,19 +20,8 @@ extension GuestIOVector {
     flags: TransferFlags = [],
     token: UInt64
   ) -> Bool {
-    // SAFETY: the segments point into the mapping that `memory` keeps alive, which is longer than the
-    // ring works: a ring waits for its operations before it goes. The list stays where it is while it
-    // is not changed.
-    unsafe segments.withUnsafeBufferPointer { all in
-      guard let start = all.baseAddress else { return false }
-      return unsafe ring.read(
-        UnsafeRawPointer(start),
-        count: min(all.count, Self.segmentLimit),
-        file: file,
-        at: offset,
-        flags: flags,
-        token: token
-      )
+    unsafe handOver { start, count in
+      unsafe ring.read(start, count: count, file: file, at: offset, flags: flags, token: token)
     }
   }
 
@@ -54,17 +43,18 @@ extension GuestIOVector {
     flags: TransferFlags = [],
     token: UInt64
   ) -> Bool {
-    // SAFETY: as above.
+    unsafe handOver { start, count in
+      unsafe ring.write(start, count: count, file: file, at: offset, flags: flags, token: token)
+    }
+  }
+
+  private borrowing func handOver(_ body: (UnsafeRawPointer, Int) -> Bool) -> Bool {
+    // SAFETY: the segments point into the mapping that `memory` keeps alive, which is longer than the
+    // ring works: a ring waits for its operations before it goes. The list stays where it is while it
+    // is not changed.
     unsafe segments.withUnsafeBufferPointer { all in
       guard let start = all.baseAddress else { return false }
-      return unsafe ring.write(
-        UnsafeRawPointer(start),
-        count: min(all.count, Self.segmentLimit),
-        file: file,
-        at: offset,
-        flags: flags,
-        token: token
-      )
+      return unsafe body(UnsafeRawPointer(start), min(all.count, Self.segmentLimit))
     }
   }
 }

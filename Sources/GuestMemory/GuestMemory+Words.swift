@@ -27,78 +27,61 @@ extension GuestMemory {
   /// Loads a 16-bit word; later loads and stores stay after it (acquire).
   @inlinable
   public func load16(at address: GuestAddress) throws(GuestMemoryError) -> UInt16 {
-    let run = unsafe try run(at: address, atMost: 2)
-    guard unsafe isWhole(run, alignment: 2, count: 2) else { return try loadBytes(at: address) }
-    // SAFETY: two aligned bytes are there, and `Atomic<UInt16>` has the layout of `UInt16`.
-    let word = unsafe run.baseAddress.unsafelyUnwrapped
-      .assumingMemoryBound(to: Atomic<UInt16>.self).pointee.load(ordering: .acquiring)
-    return UInt16(littleEndian: word)
+    try load(at: address)
   }
 
   /// Loads a 32-bit word; later loads and stores stay after it (acquire).
   @inlinable
   public func load32(at address: GuestAddress) throws(GuestMemoryError) -> UInt32 {
-    let run = unsafe try run(at: address, atMost: 4)
-    guard unsafe isWhole(run, alignment: 4, count: 4) else { return try loadBytes(at: address) }
-    // SAFETY: As for `load16(at:)`, of four.
-    let word = unsafe run.baseAddress.unsafelyUnwrapped
-      .assumingMemoryBound(to: Atomic<UInt32>.self).pointee.load(ordering: .acquiring)
-    return UInt32(littleEndian: word)
+    try load(at: address)
   }
 
   /// Loads a 64-bit word; later loads and stores stay after it (acquire).
   @inlinable
   public func load64(at address: GuestAddress) throws(GuestMemoryError) -> UInt64 {
-    let run = unsafe try run(at: address, atMost: 8)
-    guard unsafe isWhole(run, alignment: 8, count: 8) else { return try loadBytes(at: address) }
-    // SAFETY: As for `load16(at:)`, of eight.
-    let word = unsafe run.baseAddress.unsafelyUnwrapped
-      .assumingMemoryBound(to: Atomic<UInt64>.self).pointee.load(ordering: .acquiring)
-    return UInt64(littleEndian: word)
+    try load(at: address)
   }
 
   /// Stores a 16-bit word; earlier loads and stores stay before it (release).
   @inlinable
   public func store16(_ value: UInt16, at address: GuestAddress) throws(GuestMemoryError) {
-    let run = unsafe try run(at: address, atMost: 2)
-    guard unsafe isWhole(run, alignment: 2, count: 2) else {
-      return try storeBytes(value, at: address)
-    }
-    // SAFETY: As for `load16(at:)`.
-    unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt16>.self)
-      .pointee.store(value.littleEndian, ordering: .releasing)
-    noteWrite(address, count: 2)
+    try store(value, at: address)
   }
 
   /// Stores a 32-bit word; earlier loads and stores stay before it (release).
   @inlinable
   public func store32(_ value: UInt32, at address: GuestAddress) throws(GuestMemoryError) {
-    let run = unsafe try run(at: address, atMost: 4)
-    guard unsafe isWhole(run, alignment: 4, count: 4) else {
-      return try storeBytes(value, at: address)
-    }
-    // SAFETY: As for `load32(at:)`.
-    unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt32>.self)
-      .pointee.store(value.littleEndian, ordering: .releasing)
-    noteWrite(address, count: 4)
+    try store(value, at: address)
   }
 
   /// Stores a 64-bit word; earlier loads and stores stay before it (release).
   @inlinable
   public func store64(_ value: UInt64, at address: GuestAddress) throws(GuestMemoryError) {
-    let run = unsafe try run(at: address, atMost: 8)
-    guard unsafe isWhole(run, alignment: 8, count: 8) else {
-      return try storeBytes(value, at: address)
-    }
-    // SAFETY: As for `load64(at:)`.
-    unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt64>.self)
-      .pointee.store(value.littleEndian, ordering: .releasing)
-    noteWrite(address, count: 8)
+    try store(value, at: address)
   }
 
   @inlinable
-  func isWhole(_ run: UnsafeMutableRawBufferPointer, alignment: Int, count: Int) -> Bool {
-    run.count == count && Int(bitPattern: run.baseAddress) & (alignment - 1) == 0
+  @inline(__always)
+  func load<Word: GuestWord>(at address: GuestAddress) throws(GuestMemoryError) -> Word {
+    let run = unsafe try run(at: address, atMost: Word.size)
+    let place = UInt(bitPattern: run.baseAddress)
+    guard run.count == Word.size, Word.isAligned(place) else { return try loadBytes(at: address) }
+    return Word.loadAcquiring(place)
+  }
+
+  @inlinable
+  @inline(__always)
+  func store<Word: GuestWord>(
+    _ value: Word,
+    at address: GuestAddress
+  ) throws(GuestMemoryError) {
+    let run = unsafe try run(at: address, atMost: Word.size)
+    let place = UInt(bitPattern: run.baseAddress)
+    guard run.count == Word.size, Word.isAligned(place) else {
+      return try storeBytes(value, at: address)
+    }
+    value.storeReleasing(place)
+    noteWrite(address, count: Word.size)
   }
 
   @usableFromInline

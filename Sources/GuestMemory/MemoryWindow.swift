@@ -1,5 +1,3 @@
-public import Synchronization
-
 /// A range of guest RAM that was found once, for words that are loaded and stored again and again,
 /// such as those of a queue's rings.
 ///
@@ -29,87 +27,64 @@ public struct MemoryWindow: BitwiseCopyable, Sendable {
   @inlinable
   @inline(__always)
   public func load16(_ offset: UInt64, in memory: GuestMemory) -> UInt16 {
-    precondition(offset <= count &- 2 && count >= 2, "offset beyond a window")
-    let place = host &+ UInt(offset)
-    guard host != 0, place & 1 == 0 else { return memory.slowLoad16(at: start &+ offset) }
-    // SAFETY: the word is in the range, all of which is mapped while `memory` lives, and aligned.
-    return unsafe UInt16(
-      littleEndian: UnsafePointer<Atomic<UInt16>>(bitPattern: place).unsafelyUnwrapped.pointee
-        .load(ordering: .acquiring)
-    )
+    load(offset, in: memory)
   }
 
   /// Loads a 32-bit word; later loads and stores stay after it.
   @inlinable
   @inline(__always)
   public func load32(_ offset: UInt64, in memory: GuestMemory) -> UInt32 {
-    precondition(offset <= count &- 4 && count >= 4, "offset beyond a window")
-    let place = host &+ UInt(offset)
-    guard host != 0, place & 3 == 0 else { return memory.slowLoad32(at: start &+ offset) }
-    // SAFETY: As for `load16(_:in:)`.
-    return unsafe UInt32(
-      littleEndian: UnsafePointer<Atomic<UInt32>>(bitPattern: place).unsafelyUnwrapped.pointee
-        .load(ordering: .acquiring)
-    )
+    load(offset, in: memory)
   }
 
   /// Loads a 64-bit word; later loads and stores stay after it.
   @inlinable
   @inline(__always)
   public func load64(_ offset: UInt64, in memory: GuestMemory) -> UInt64 {
-    precondition(offset <= count &- 8 && count >= 8, "offset beyond a window")
-    let place = host &+ UInt(offset)
-    guard host != 0, place & 7 == 0 else { return memory.slowLoad64(at: start &+ offset) }
-    // SAFETY: As for `load16(_:in:)`.
-    return unsafe UInt64(
-      littleEndian: UnsafePointer<Atomic<UInt64>>(bitPattern: place).unsafelyUnwrapped.pointee
-        .load(ordering: .acquiring)
-    )
+    load(offset, in: memory)
   }
 
   /// Stores a 16-bit word; earlier loads and stores stay before it.
   @inlinable
   @inline(__always)
   public func store16(_ value: UInt16, _ offset: UInt64, in memory: GuestMemory) {
-    precondition(offset <= count &- 2 && count >= 2, "offset beyond a window")
-    let place = host &+ UInt(offset)
-    guard host != 0, place & 1 == 0, !memory.isLogged else {
-      memory.slowStore16(value, at: start &+ offset)
-      return
-    }
-    // SAFETY: As for `load16(_:in:)`.
-    unsafe UnsafePointer<Atomic<UInt16>>(bitPattern: place).unsafelyUnwrapped.pointee
-      .store(value.littleEndian, ordering: .releasing)
+    store(value, offset, in: memory)
   }
 
   /// Stores a 32-bit word; earlier loads and stores stay before it.
   @inlinable
   @inline(__always)
   public func store32(_ value: UInt32, _ offset: UInt64, in memory: GuestMemory) {
-    precondition(offset <= count &- 4 && count >= 4, "offset beyond a window")
-    let place = host &+ UInt(offset)
-    guard host != 0, place & 3 == 0, !memory.isLogged else {
-      memory.slowStore32(value, at: start &+ offset)
-      return
-    }
-    // SAFETY: As for `load16(_:in:)`.
-    unsafe UnsafePointer<Atomic<UInt32>>(bitPattern: place).unsafelyUnwrapped.pointee
-      .store(value.littleEndian, ordering: .releasing)
+    store(value, offset, in: memory)
   }
 
   /// Stores a 64-bit word; earlier loads and stores stay before it.
   @inlinable
   @inline(__always)
   public func store64(_ value: UInt64, _ offset: UInt64, in memory: GuestMemory) {
-    precondition(offset <= count &- 8 && count >= 8, "offset beyond a window")
+    store(value, offset, in: memory)
+  }
+
+  @inlinable
+  @inline(__always)
+  func load<Word: GuestWord>(_ offset: UInt64, in memory: GuestMemory) -> Word {
+    precondition(offset <= count &- Word.size && count >= Word.size, "offset beyond a window")
     let place = host &+ UInt(offset)
-    guard host != 0, place & 7 == 0, !memory.isLogged else {
-      memory.slowStore64(value, at: start &+ offset)
+    guard host != 0, Word.isAligned(place) else { return memory.slowLoad(at: start &+ offset) }
+    // The word is in the range, all of which is mapped while `memory` lives.
+    return Word.loadAcquiring(place)
+  }
+
+  @inlinable
+  @inline(__always)
+  func store<Word: GuestWord>(_ value: Word, _ offset: UInt64, in memory: GuestMemory) {
+    precondition(offset <= count &- Word.size && count >= Word.size, "offset beyond a window")
+    let place = host &+ UInt(offset)
+    guard host != 0, Word.isAligned(place), !memory.isLogged else {
+      memory.slowStore(value, at: start &+ offset)
       return
     }
-    // SAFETY: As for `load16(_:in:)`.
-    unsafe UnsafePointer<Atomic<UInt64>>(bitPattern: place).unsafelyUnwrapped.pointee
-      .store(value.littleEndian, ordering: .releasing)
+    value.storeReleasing(place)
   }
 }
 
@@ -140,27 +115,15 @@ extension GuestMemory {
     hostAddress(of: address, count: count) != 0 || contains(address, count: count)
   }
 
+  @inlinable
   @inline(never)
-  @usableFromInline
-  func slowLoad16(at address: GuestAddress) -> UInt16 { (try? load16(at: address)) ?? 0 }
+  func slowLoad<Word: GuestWord>(at address: GuestAddress) -> Word {
+    (try? load(at: address)) ?? 0
+  }
 
+  @inlinable
   @inline(never)
-  @usableFromInline
-  func slowLoad32(at address: GuestAddress) -> UInt32 { (try? load32(at: address)) ?? 0 }
-
-  @inline(never)
-  @usableFromInline
-  func slowLoad64(at address: GuestAddress) -> UInt64 { (try? load64(at: address)) ?? 0 }
-
-  @inline(never)
-  @usableFromInline
-  func slowStore16(_ value: UInt16, at address: GuestAddress) { try? store16(value, at: address) }
-
-  @inline(never)
-  @usableFromInline
-  func slowStore32(_ value: UInt32, at address: GuestAddress) { try? store32(value, at: address) }
-
-  @inline(never)
-  @usableFromInline
-  func slowStore64(_ value: UInt64, at address: GuestAddress) { try? store64(value, at: address) }
+  func slowStore<Word: GuestWord>(_ value: Word, at address: GuestAddress) {
+    try? store(value, at: address)
+  }
 }
