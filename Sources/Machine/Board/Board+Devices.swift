@@ -43,17 +43,11 @@ extension Board {
     let backend =
       attachments.networks.indices.contains(index)
       ? attachments.networks[index] : DetachedNetwork(queuePairCount: network.queuePairs)
-    func limiter(_ limit: RateLimit) -> RateLimiter? {
-      limit == RateLimit() ? nil : RateLimiter(limit, clock: attachments.clock)
-    }
     return try Net(
       backend,
       address: NetworkLink.address(of: network),
       mtu: network.mtu,
-      limits: NetLimits(
-        receive: limiter(network.receiveLimit),
-        send: limiter(network.sendLimit)
-      ),
+      limits: network.limits(attachments.clock),
       threads: threads.take(backend.queuePairCount),
       polling: threads.polling,
       name: "net\(index)"

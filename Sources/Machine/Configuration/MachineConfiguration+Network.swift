@@ -1,3 +1,4 @@
+import DeviceModel
 public import Virtio
 
 extension MachineConfiguration {
@@ -57,6 +58,14 @@ extension MachineConfiguration {
 }
 
 extension MachineConfiguration.Network {
+  /// What keeps to the limits, each direction by itself.
+  func limits(_ clock: any DeviceClock) -> NetLimits {
+    NetLimits(
+      receive: receiveLimit.makeLimiter(clock: clock),
+      send: sendLimit.makeLimiter(clock: clock)
+    )
+  }
+
   /// Checks what does not need the host.
   func validate() throws(NetworkError) {
     let limit = TapBackend.queueLimit

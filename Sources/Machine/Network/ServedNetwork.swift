@@ -10,17 +10,11 @@ public enum ServedNetwork {
     try network.validate()
     let backend = try NetworkLink.open(network)
     let clock = try HostClock()
-    func limiter(_ limit: RateLimit) -> RateLimiter? {
-      limit == RateLimit() ? nil : RateLimiter(limit, clock: clock)
-    }
     return try Net(
       backend,
       address: NetworkLink.address(of: network),
       mtu: network.mtu,
-      limits: NetLimits(
-        receive: limiter(network.receiveLimit),
-        send: limiter(network.sendLimit)
-      ),
+      limits: network.limits(clock),
       polling: .adaptive,
       name: "net"
     )

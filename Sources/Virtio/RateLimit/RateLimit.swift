@@ -1,3 +1,5 @@
+public import DeviceModel
+
 /// How much a device may do: bytes and operations in a second, each with what may come at once.
 public struct RateLimit: Equatable, Sendable {
   /// A steady rate with a burst.
@@ -23,5 +25,10 @@ public struct RateLimit: Equatable, Sendable {
   public init(bytes: Rate? = nil, operations: Rate? = nil) {
     self.bytes = bytes
     self.operations = operations
+  }
+
+  /// A limiter with full buckets; `nil` if there is no limit.
+  public func makeLimiter(clock: any DeviceClock) -> RateLimiter? {
+    bytes == nil && operations == nil ? nil : RateLimiter(self, clock: clock)
   }
 }
