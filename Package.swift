@@ -85,8 +85,8 @@ let package = Package(
     .target(
       name: "TestSupport",
       dependencies: [
-        "CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", "Virtio",
-        "SanitizerSupport",
+        "CLinux", "HostOS", "GuestMemory", "KVM", "DeviceModel", "Interrupts", "PCI", "Virtio",
+        "SanitizerSupport", log,
       ],
       path: "Tests/TestSupport"
     ),

@@ -1,6 +1,7 @@
 import GuestMemory
 import HostOS
 import KVM
+import TestSupport
 import Testing
 
 /// Eventfds to and from the guest, and interrupts.

@@ -1,5 +1,6 @@
 import GuestMemory
 import KVM
+import TestSupport
 import Testing
 
 /// What brings a vCPU back, and what it brings.

@@ -2,6 +2,7 @@ import Glibc
 import HostOS
 import KVM
 import Synchronization
+import TestSupport
 import Testing
 
 /// Kicks arrive, whatever the vCPU is doing.

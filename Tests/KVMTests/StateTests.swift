@@ -1,5 +1,6 @@
 import GuestMemory
 import KVM
+import TestSupport
 import Testing
 
 /// State goes in and comes out.

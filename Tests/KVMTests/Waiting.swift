@@ -1,6 +1,7 @@
 import Glibc
 import HostOS
 import Synchronization
+import TestSupport
 
 /// A number that threads share.
 final class SharedNumber: Sendable {
@@ -17,7 +18,6 @@ final class SharedInstant: Sendable {
 extension EventFD {
   /// Waits for a signal and takes it; `false` if none comes in time.
   func wait(milliseconds: Int32) -> Bool {
-    var request = pollfd(fd: rawValue, events: Int16(POLLIN), revents: 0)
-    return poll(&request, 1, milliseconds) == 1 && drain() > 0
+    isReadable(rawValue, within: milliseconds) && drain() > 0
   }
 }

@@ -2,14 +2,10 @@ import Glibc
 import HostOS
 import Platform
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite(.timeLimit(.minutes(5))) struct HostClockTests {
-  private func waitForSignal(of event: EventFD, milliseconds: Int32) -> Bool {
-    var waited = pollfd(fd: event.rawValue, events: Int16(POLLIN), revents: 0)
-    return poll(&waited, 1, milliseconds) == 1
-  }
-
   @Test func aTimerExpiresOnceAndNotBeforeItsTime() throws {
     let clock = try HostClock()
     let event = try EventFD()
@@ -19,10 +15,10 @@ import Testing
 
     timer.arm(at: deadline)
 
-    #expect(waitForSignal(of: event, milliseconds: 10_000))
+    #expect(isReadable(event.rawValue, within: 10_000))
     #expect(clock.monotonic >= deadline)
     #expect(event.drain() == 1)
-    #expect(!waitForSignal(of: event, milliseconds: 20))
+    #expect(!isReadable(event.rawValue, within: 20))
   }
 
   @Test func aDisarmedTimerDoesNotExpire() throws {
@@ -34,7 +30,7 @@ import Testing
 
     timer.disarm()
 
-    #expect(!waitForSignal(of: event, milliseconds: 60))
+    #expect(!isReadable(event.rawValue, within: 60))
   }
 
   @Test func anEarlierTimerOvertakesALaterOne() throws {
@@ -47,7 +43,7 @@ import Testing
 
     early.arm(at: clock.monotonic + 1_000_000)
 
-    #expect(waitForSignal(of: event, milliseconds: 10_000))
+    #expect(isReadable(event.rawValue, within: 10_000))
   }
 
   @Test func aTimerMayArmItselfAgain() throws {
@@ -61,9 +57,9 @@ import Testing
 
     timer.arm(at: 0)
 
-    #expect(waitForSignal(of: event, milliseconds: 10_000))
+    #expect(isReadable(event.rawValue, within: 10_000))
     event.drain()
-    #expect(waitForSignal(of: event, milliseconds: 10_000))
+    #expect(isReadable(event.rawValue, within: 10_000))
   }
 
   @Test func theRealTimeIsTheHosts() throws {

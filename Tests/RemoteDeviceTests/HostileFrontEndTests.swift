@@ -203,7 +203,7 @@ import Virtio
 
     if rig.frontEnd.number >= 0 { try rig.frontEnd.waitForEnd() }
     #expect(rig.rig.waitForLine(hostile.line))
-    #expect(rig.rig.log.lines.count == 1)
+    #expect(rig.rig.log.notices.count == 1)
     try rig.rig.reconnect()
     try rig.start()
     #expect(try rig.readsSector(1))
@@ -296,7 +296,7 @@ import Virtio
     while try waitUntil(seconds: 1, { try SocketIO.send(rig.frontEnd.number, Self.question) > 0 }) {
     }
     #expect(
-      waitUntil(seconds: 60) { rig.rig.log.lines.contains { $0.contains("not read for 10") } }
+      waitUntil(seconds: 60) { rig.rig.log.notices.contains { $0.contains("not read for 10") } }
     )
     try rig.rig.reconnect()
     try rig.start()
@@ -306,7 +306,7 @@ import Virtio
   @Test func aMessageWhoseEndDoesNotComeIsNotWaitedFor() throws {
     let rig = try VhostUserDiskRig()
     try rig.frontEnd.sendBytes([1, 0, 0, 0])
-    #expect(waitUntil(seconds: 20) { rig.rig.log.lines.contains { $0.contains("4 bytes of a") } })
+    #expect(waitUntil(seconds: 20) { rig.rig.log.notices.contains { $0.contains("4 bytes of a") } })
     try rig.frontEnd.waitForEnd()
   }
 

@@ -81,6 +81,6 @@ import Virtio
     try transmit.add([.readable(0x30000, 76)])
     try front.kick(1, transmit)
     #expect(try read(count: 68).count == 68)
-    #expect(rig.log.lines == [])
+    #expect(rig.log.notices == [])
   }
 }

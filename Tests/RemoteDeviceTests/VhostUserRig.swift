@@ -56,7 +56,7 @@ final class VhostUserRig {
 
   /// Waits until the log has a line that contains `text`.
   func waitForLine(_ text: String) -> Bool {
-    waitUntil { log.lines.contains { $0.contains(text) } }
+    waitUntil { log.notices.contains { $0.contains(text) } }
   }
 }
 

@@ -12,3 +12,9 @@ public func waitUntil(
     usleep(50)
   }
 }
+
+/// Whether a descriptor becomes readable within some milliseconds, or is already.
+public func isReadable(_ descriptor: Int32, within milliseconds: Int32 = 0) -> Bool {
+  var item = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+  return poll(&item, 1, milliseconds) == 1
+}

@@ -204,7 +204,7 @@ import Virtio
       memory: memory,
       interrupts: RecordingInterrupts(),
       features: VirtioFeatures.common.subtracting(.packedRing),
-      logger: LogLines().makeLogger()
+      logger: RecordedLog().makeLogger()
     )
     #expect(DirectTransport(controller).deviceFeatures & 1 << 34 == 0)
   }

@@ -21,7 +21,7 @@ import Virtio
       memory: memory,
       line: line,
       doorbells: doorbells,
-      logger: LogLines().makeLogger()
+      logger: RecordedLog().makeLogger()
     )
     registers = MMIODriverTransport(transport)
     driver = MockDriver(registers, in: memory)
@@ -117,7 +117,7 @@ import Virtio
         memory: memory,
         line: line,
         doorbells: nil,
-        logger: LogLines().makeLogger()
+        logger: RecordedLog().makeLogger()
       )
     )
     let driver = MockDriver(registers, in: memory)
@@ -154,7 +154,7 @@ import Virtio
         memory: memory,
         line: line,
         doorbells: taken,
-        logger: LogLines().makeLogger()
+        logger: RecordedLog().makeLogger()
       )
     }
     #expect(taken.attached.count == 1)

@@ -177,7 +177,7 @@ private final class DeferredRig {
       signals: VirtioSignals(
         "deferred",
         interrupts: RecordingInterrupts(),
-        logger: LogLines().makeLogger()
+        logger: RecordedLog().makeLogger()
       )
     )
     let memory = memory

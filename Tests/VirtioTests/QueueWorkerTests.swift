@@ -172,7 +172,7 @@ import Virtio
     let signals = VirtioSignals(
       "echo",
       interrupts: RecordingInterrupts(),
-      logger: LogLines().makeLogger()
+      logger: RecordedLog().makeLogger()
     )
     var configuration = VirtqueueConfiguration(
       index: 0,

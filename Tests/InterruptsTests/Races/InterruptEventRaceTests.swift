@@ -40,31 +40,12 @@ import Testing
     _ workers: [@Sendable () -> Void],
     _ others: [@Sendable () -> Void] = []
   ) throws {
-    let done = Shared()
-    let count = workers.count
-    let result = try Interleaving.run(
-      seed: seed,
-      workers.map { worker in
-        { @Sendable in
-          worker()
-          done.add()
-        }
-      } + [
-        {
-          while done.value < count {
-            rig.loop.turn()
-            Interleaving.step()
-          }
-        },
-        {
-          while done.value < count {
-            rig.plane.serve()
-            Interleaving.step()
-          }
-        },
-      ] + others
+    try Interleaving.run(
+      seed,
+      workers,
+      besides: [{ rig.loop.turn() }, { rig.plane.serve() }],
+      others
     )
-    #expect(!result.isDeadlocked, "seed \(seed): deadlock")
     for _ in 0..<4 {
       rig.loop.turn()
       rig.plane.serve()
@@ -137,24 +118,11 @@ import Testing
           if (try? rig.events.deassign(irq, 16)) != nil { taken.add() }
         }
       }
-      let done = Shared()
-      let result = try Interleaving.run(
-        seed: seed,
-        (0..<3).map { _ in
-          { @Sendable in
-            owner()
-            done.add()
-          }
-        } + [
-          {
-            while done.value < 3 {
-              rig.loop.turn()
-              Interleaving.step()
-            }
-          }
-        ]
+      try Interleaving.run(
+        seed,
+        [@Sendable () -> Void](repeating: owner, count: 3),
+        besides: [{ rig.loop.turn() }]
       )
-      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
       if (try? rig.events.deassign(irq, 16)) != nil { taken.add() }
       if (try? rig.events.deassign(end: end, of: irq)) != nil { taken.add() }
       #expect(assigned.value == taken.value, "seed \(seed): a binding is lost")

@@ -44,14 +44,6 @@ import Testing
     }
   }
 
-  /// The guest serves until everybody is done.
-  private func guest(_ rig: PlaneRig, until done: Shared, _ count: Int) {
-    while done.value < count {
-      rig.serve()
-      Interleaving.step()
-    }
-  }
-
   private func expectQuiet(_ rig: PlaneRig, _ seed: UInt64) {
     // What was on its way when the line fell is served once, and then nothing comes any more.
     for _ in 0..<4 { rig.serve() }
@@ -64,18 +56,14 @@ import Testing
       let rig = try PlaneRig()
       rig.program(pin: 16, vector: 0x41)
       let devices = try [Device(rig, 16), Device(rig, 16), Device(rig, 16)]
-      let done = Shared()
       let failures = Shared()
-      let result = try Interleaving.run(
-        seed: seed,
+      try Interleaving.run(
+        seed,
         devices.map { device in
-          { @Sendable in
-            for _ in 0..<3 where !device.work() { failures.add() }
-            done.add()
-          }
-        } + [{ guest(rig, until: done, 3) }]
+          { @Sendable in for _ in 0..<3 where !device.work() { failures.add() } }
+        },
+        besides: [{ rig.serve() }]
       )
-      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
       #expect(failures.value == 0, "seed \(seed): an asserted line does not reach the guest")
       for device in devices {
         #expect(device.endCount == device.assertCount, "seed \(seed): ends and assertions")
@@ -91,18 +79,11 @@ import Testing
       let rig = try PlaneRig()
       rig.program(pin: 16, vector: 0x41)
       let device = try Device(rig, 16)
-      let done = Shared()
-      let result = try Interleaving.run(
-        seed: seed,
-        [
-          {
-            for _ in 0..<3 { _ = device.work() }
-            done.add()
-          },
-          { guest(rig, until: done, 1) },
-        ]
+      try Interleaving.run(
+        seed,
+        [{ for _ in 0..<3 { _ = device.work() } }],
+        besides: [{ rig.serve() }]
       )
-      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
       let served = rig.served.withLock { $0[0x41] ?? 0 }
       #expect(served == 3 && device.endCount == 3, "seed \(seed): one interrupt for each assertion")
       expectQuiet(rig, seed)
@@ -116,17 +97,14 @@ import Testing
       rig.program(pin: 16, vector: 0x41)
       rig.program(pin: 17, vector: 0x42)
       let devices = try [Device(rig, 16), Device(rig, 16)]
-      let done = Shared()
       let failures = Shared()
-      let result = try Interleaving.run(
-        seed: seed,
+      try Interleaving.run(
+        seed,
         devices.map { device in
-          { @Sendable in
-            for _ in 0..<2 where !device.work() { failures.add() }
-            done.add()
-          }
-        } + [
-          { guest(rig, until: done, 2) },
+          { @Sendable in for _ in 0..<2 where !device.work() { failures.add() } }
+        },
+        besides: [{ rig.serve() }],
+        [
           {
             for _ in 0..<3 {
               rig.program(pin: 16, vector: 0x41, isMasked: true)
@@ -143,7 +121,6 @@ import Testing
           },
         ]
       )
-      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
       #expect(failures.value == 0, "seed \(seed): an asserted line does not reach the guest")
       for device in devices {
         #expect(device.endCount == device.assertCount, "seed \(seed): ends and assertions")
@@ -158,16 +135,11 @@ import Testing
       let rig = try PlaneRig()
       rig.program(pin: 16, vector: 0x41)
       let device = try Device(rig, 16)
-      let done = Shared()
       let failures = Shared()
-      let result = try Interleaving.run(
-        seed: seed,
+      try Interleaving.run(
+        seed,
         [
-          {
-            for _ in 0..<3 where !device.work() { failures.add() }
-            done.add()
-          },
-          { guest(rig, until: done, 2) },
+          { for _ in 0..<3 where !device.work() { failures.add() } },
           {
             // A neighbour on the same line that is bound, asserted and let go of at any moment.
             for round in 0..<4 {
@@ -176,11 +148,10 @@ import Testing
               source.assert()
               if round % 3 == 0 { try? source.bind(nil) }
             }
-            done.add()
           },
-        ]
+        ],
+        besides: [{ rig.serve() }]
       )
-      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
       #expect(failures.value == 0, "seed \(seed): an asserted line does not reach the guest")
       #expect(device.endCount == device.assertCount, "seed \(seed): ends and assertions")
       let line = rig.router.report.first { $0.gsi == GSI(16) }
@@ -196,9 +167,8 @@ import Testing
       rig.program(pin: 16, vector: 0x41)
       let source = try rig.router.makeSource(of: GSI(16))
       let raised = Shared()
-      let done = Shared()
-      let result = try Interleaving.run(
-        seed: seed,
+      try Interleaving.run(
+        seed,
         [
           {
             // The device raises once the guest has lowered it.
@@ -210,17 +180,10 @@ import Testing
                 Interleaving.step()
               }
             }
-            done.add()
-          },
-          {
-            while done.value < 1 {
-              rig.serve { _ in source.deassert() }
-              Interleaving.step()
-            }
-          },
-        ]
+          }
+        ],
+        besides: [{ rig.serve { _ in source.deassert() } }]
       )
-      #expect(!result.isDeadlocked, "seed \(seed): deadlock")
       let served = rig.served.withLock { $0[0x41] ?? 0 }
       #expect(served == raised.value, "seed \(seed): one interrupt for each assertion")
       expectQuiet(rig, seed)

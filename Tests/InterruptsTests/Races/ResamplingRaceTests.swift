@@ -57,31 +57,12 @@ import Testing
     _ workers: [@Sendable () -> Void],
     _ others: [@Sendable () -> Void] = []
   ) throws {
-    let done = Shared()
-    let count = workers.count
-    let result = try Interleaving.run(
-      seed: seed,
-      workers.map { worker in
-        { @Sendable in
-          worker()
-          done.add()
-        }
-      } + [
-        {
-          while done.value < count {
-            rig.kernel.serve()
-            Interleaving.step()
-          }
-        },
-        {
-          while done.value < count {
-            rig.kernel.report()
-            Interleaving.step()
-          }
-        },
-      ] + others
+    try Interleaving.run(
+      seed,
+      workers,
+      besides: [{ rig.kernel.serve() }, { rig.kernel.report() }],
+      others
     )
-    #expect(!result.isDeadlocked, "seed \(seed): deadlock")
     rig.kernel.setMask(false)
     // What was raised after an end and before its report is served once more.
     for _ in 0..<4 {

@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 import Testing
 
 @testable import Machine
@@ -9,7 +10,7 @@ import Testing
   @Test(arguments: Scenario.all)
   func ourControllersDoAsTheContractSays(scenario: Scenario) throws {
     let run = try ScenarioRun(.user)
-    #expect(try run.run(scenario.outcomes.map(\.action)) == scenario.outcomes)
+    #expect(try run.run(scenario) == scenario.outcomes)
   }
 }
 
@@ -27,7 +28,7 @@ struct ResampleComparisonTests {
   @Test(arguments: Scenario.all.filter(\.isKernels))
   func theKernelDoesAsTheContractSays(scenario: Scenario) throws {
     let run = try ScenarioRun(nil)
-    #expect(try run.run(scenario.outcomes.map(\.action)) == scenario.outcomes)
+    #expect(try run.run(scenario) == scenario.outcomes)
   }
 
   @Test(arguments: [.kernel, .split, .user] as [InterruptMode], Scenario.all)
@@ -36,7 +37,7 @@ struct ResampleComparisonTests {
     scenario: Scenario
   ) throws {
     let run = try ScenarioRun(mode)
-    #expect(try run.run(scenario.outcomes.map(\.action)) == scenario.outcomes)
+    #expect(try run.run(scenario) == scenario.outcomes)
   }
 
   @Test(arguments: 0..<6 as Range<UInt64>)
@@ -44,7 +45,7 @@ struct ResampleComparisonTests {
     let actions = Scenario.random(seed: seed, count: 30)
     let kernels = try ScenarioRun(nil).run(actions)
     for mode in [.kernel, .split, .user] as [InterruptMode] {
-      #expect(try ScenarioRun(mode).run(actions) == kernels, "\(mode)")
+      #expect(try ScenarioRun(mode).run(actions, expecting: kernels) == kernels, "\(mode)")
     }
   }
 }

@@ -20,8 +20,7 @@ import Virtio
   /// Whether what the queue is blocked on becomes ready within some milliseconds.
   private func isReady(_ gate: RateGate, within milliseconds: Int32) -> Bool {
     guard case .blocked(let number, for: .readable) = gate.outcome else { return false }
-    var item = pollfd(fd: number, events: Int16(POLLIN), revents: 0)
-    return poll(&item, 1, milliseconds) == 1
+    return isReadable(number, within: milliseconds)
   }
 
   @Test func withoutALimitEverythingPasses() throws {

@@ -1,10 +1,10 @@
-import KVM
-import Testing
+public import KVM
+public import Testing
 
 /// The host's KVM, for tests that need one.
-enum KVMDevice {
+public enum KVMDevice {
   /// Why it cannot be used, or `nil`.
-  static let problem: KVMError? = {
+  public static let problem: KVMError? = {
     do throws(KVMError) {
       _ = try KVMSystem()
       return nil
@@ -12,7 +12,7 @@ enum KVMDevice {
   }()
 
   /// Skips a test or a suite where there is no KVM, and says why.
-  static var required: ConditionTrait {
+  public static var required: ConditionTrait {
     .enabled(if: problem == nil, Comment(rawValue: problem?.description ?? "KVM is there"))
   }
 }
