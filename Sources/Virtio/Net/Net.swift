@@ -8,6 +8,8 @@ public import HostOS
 public final class Net: VirtioDevice {
   /// The device's name in the log.
   public let name: String
+  /// What messages call its network.
+  public var networkLabel: String { shared.backend.label }
   /// What it has moved and dropped.
   public var counters: NetCounters { shared.counters }
 
