@@ -90,6 +90,15 @@ struct Run: ParsableCommand {
   )
   var vsock: VsockOption?
 
+  @Option(
+    help: ArgumentHelp(
+      "A memory balloon: size=SIZE of the guest's memory goes back to the host, and pages that the guest "
+        + "reports as free do until they are used. [,reporting=off] [,deflate-on-oom=off] [,slot=N].",
+      valueName: "balloon"
+    )
+  )
+  var balloon: BalloonOption?
+
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
 
@@ -230,6 +239,7 @@ struct Run: ParsableCommand {
     configuration.disks = disks.map(\.disk)
     configuration.networks = networks.map(\.network)
     configuration.vsock = vsock?.vsock
+    configuration.balloon = balloon?.balloon
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
     configuration.queues.threadCount = queueThreads

@@ -30,7 +30,7 @@ enum RunHelp {
     SIGNALS
       SIGTERM, SIGINT and SIGHUP press the guest's power button if it listens
       to it. They end it at once if it does not, if a second one comes, and
-      after 10 seconds. SIGUSR1 prints the state of the interrupt controllers
-      on standard error, and the guest goes on.
+      after 10 seconds. SIGUSR1 prints the state of interrupt controllers,
+      network interfaces and balloon on standard error, and the guest goes on.
     """
 }

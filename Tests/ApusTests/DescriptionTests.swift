@@ -72,7 +72,8 @@ import TestSupport
     #expect(ended.errors == "")
     let wanted = [
       "--initrd", "--append", "--boot", "--cpus", "--memory", "--hugepages", "--disk",
-      "--net", "--vsock", "--transport", "--packed-rings", "--queue-threads", "--queue-polling",
+      "--net", "--vsock", "--balloon", "--transport", "--packed-rings", "--queue-threads",
+      "--queue-polling",
       "--serial",
       "--console", "--entropy", "--on-reset",
       "--accel", "--irqchip",

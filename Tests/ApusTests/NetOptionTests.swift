@@ -33,6 +33,20 @@ import Virtio
     #expect(option.network == expected)
   }
 
+  @Test func aBalloonHasASizeAndMore() {
+    #expect(BalloonOption(argument: "size=64M")?.balloon == .init(size: 64 << 20))
+    let options = Balloon.Options(deflatesOnOOM: false, reportsFreePages: false)
+    #expect(
+      BalloonOption(argument: "reporting=off,size=0,deflate-on-oom=off,slot=9")?.balloon
+        == .init(options: options, address: 9)
+    )
+  }
+
+  @Test(arguments: ["", "64M", "size=", "size=x", "size=1,reporting=maybe", "size=1,bogus"])
+  func refusesWhatIsNoBalloon(text: String) {
+    #expect(BalloonOption(argument: text) == nil)
+  }
+
   @Test func socketsHaveAContextAndAPath() {
     let expected = MachineConfiguration.Vsock(cid: 3, path: "/run/a,b", address: 7)
     #expect(VsockOption(argument: "path=/run/a,,b,slot=7,cid=3")?.vsock == expected)

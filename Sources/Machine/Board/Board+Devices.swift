@@ -12,6 +12,7 @@ extension Board {
     var devices: [AttachedDevice] = []
     for (index, network) in configuration.networks.enumerated() {
       let device = try makeNetwork(network, index, attachments, &threads)
+      networks.append(device)
       devices.append(
         AttachedDevice(device: device, address: network.address, label: "--net \(network.text)")
       )
@@ -23,6 +24,15 @@ extension Board {
         threads: threads.take(1)
       )
       devices.append(AttachedDevice(device: device, address: vsock.address, label: vsock.text))
+    }
+    if let balloon = configuration.balloon {
+      let device = try Balloon(
+        target: balloon.size,
+        options: balloon.options,
+        threads: threads.take(1)
+      )
+      self.balloon = device
+      devices.append(AttachedDevice(device: device, address: balloon.address, label: "--balloon"))
     }
     if let console = attachments.console {
       devices.append(AttachedDevice(device: console, address: nil, label: console.name))

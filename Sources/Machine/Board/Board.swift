@@ -40,6 +40,9 @@ final class Board {
 
   /// What the guest finds on which interrupt, for the description.
   private(set) var interrupts: [(name: String, gsi: GSI)] = []
+  /// The network interfaces, and the balloon, for the report.
+  var networks: [Net] = []
+  var balloon: Balloon?
   /// The virtio devices' registers, whatever transport they are behind.
   var controllers: [VirtioDeviceController] = []
   /// The memory-mapped transports, for the firmware's tables.

@@ -70,6 +70,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var networks: [Network] = []
   /// The sockets between the guest and programs of the host; `nil` for none.
   public var vsock: Vsock?
+  /// The memory balloon; `nil` for none.
+  public var balloon: Balloon?
   /// What virtio devices are attached to.
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.
@@ -110,5 +112,6 @@ public struct MachineConfiguration: Equatable, Sendable {
     if serial == .standard, console == .standard { throw MachineError.standardStreamTaken }
     try validateNetworks()
     try validateVsock()
+    try validateBalloon()
   }
 }

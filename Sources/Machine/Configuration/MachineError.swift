@@ -22,6 +22,10 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case tooManyDevices(kind: String, limit: Int)
   /// Standard input and output can serve one port only.
   case standardStreamTaken
+  /// The balloon is to take all memory, or more.
+  case balloonSize(UInt64, memory: UInt64)
+  /// Huge pages cannot be given back in parts.
+  case balloonOfHugePages
   /// A context ID is out of range.
   case contextID(option: String)
   /// The path of the sockets is too long for them.
@@ -60,6 +64,10 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .standardStreamTaken:
       "--serial stdio and --console stdio: only one of them can have the terminal; "
         + "give the other none, file:F or unix:F"
+    case .balloonSize(let size, let memory):
+      "--balloon size=\(sizeText(size)): the guest has \(sizeText(memory)) in all; take less"
+    case .balloonOfHugePages:
+      "--balloon: memory of --hugepages cannot be given back to the host; leave one of them out"
     case .contextID(let option): "\(option): a guest's cid is 3 to 4294967294"
     case .vsockPath(let option, let limit):
       "\(option): the path has 1 to \(limit) bytes, with room for a port after it"

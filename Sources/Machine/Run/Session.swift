@@ -15,6 +15,8 @@ final class Session {
   private static var powerOffLimit: UInt64 { 10 }
   /// How long standard error may take nothing of a report, in milliseconds.
   private static var reportPatience: Int32 { 1000 }
+  /// How long a guest may take to tell how it uses its memory, in milliseconds.
+  private static var statisticsPatience: Int32 { 300 }
 
   private let configuration: MachineConfiguration
   private let system: KVMSystem
@@ -114,7 +116,7 @@ final class Session {
     do {
       let outcome = try wait(control, board, processors)
       processors.stop()
-      if configuration.dumpsInterrupts { report(board, processors) }
+      if configuration.dumpsInterrupts { report(board, processors, isRunning: false) }
       return outcome
     } catch {
       // The vCPUs would run on, and letting go of their threads wait for them.
@@ -146,17 +148,24 @@ final class Session {
     }
   }
 
-  /// Shows the state of the interrupt controllers on standard error.
-  private func report(_ board: Board, _ processors: Processors) {
+  /// Shows the state of interrupt controllers and devices on standard error.
+  private func report(_ board: Board, _ processors: Processors, isRunning: Bool) {
     let report = InterruptReport(
       mode: mode,
       plane: board.plane,
       localAPICs: mode == .user ? [] : processors.localAPICReport()
     )
+    let devices = DeviceReport(
+      networks: board.networks.map { ($0.name, $0.networkLabel, $0.counters.values) },
+      balloon: board.balloon,
+      statistics: isRunning
+        ? board.balloon?.freshStatistics(within: Self.statisticsPatience)
+        : board.balloon?.statistics.latest
+    )
     // Nobody may be listening: the guest goes on, and can be ended.
     _ = try? FileIO.write(
       STDERR_FILENO,
-      Array(report.text.utf8),
+      Array((report.text + devices.text).utf8),
       patience: Self.reportPatience
     )
   }
@@ -225,7 +234,7 @@ final class Session {
       try poller.wait(timeout: 1000) { _ in }
       while let signal = signals.next() {
         if signal == SIGUSR1 {
-          report(board, processors)
+          report(board, processors, isRunning: true)
         } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()

@@ -114,6 +114,53 @@ import Virtio
     )
   }
 
+  @Test func aBalloonHasItsPlaceOnTheBoard() throws {
+    let rig = try BoardRig { configuration, _ in
+      configuration.balloon = .init(size: 1 << 20, address: 6)
+    }
+    let function = try #require(rig.board.pci.functions.first { $0.address.device == 6 })
+    // 0x1045: a memory balloon (4.1.2.1).
+    #expect(function.function.configuration.deviceID == 0x1045)
+    #expect(rig.board.balloon?.target == 1 << 20)
+  }
+
+  @Test func aBalloonCannotTakeEverything() throws {
+    var configuration = MachineConfiguration(kernel: "kernel")
+    configuration.memory = 64 << 20
+    configuration.balloon = .init(size: 64 << 20)
+    let error = try #require(throws: MachineError.self) { try configuration.validate() }
+    #expect(
+      error.description == "--balloon size=64M: the guest has 64M in all; take less"
+    )
+    configuration.balloon?.size = 0
+    configuration.usesHugePages = true
+    #expect(throws: MachineError.balloonOfHugePages) { try configuration.validate() }
+  }
+
+  @Test func theReportTellsOfNetworksAndMemory() throws {
+    let rig = try BoardRig { configuration, _ in
+      configuration.networks = [Network(.tap("a"))]
+      configuration.balloon = .init(size: 1 << 20)
+    }
+    var statistics = BalloonStatistics()
+    statistics[.total] = 64 << 20
+    statistics[.free] = 32 << 20
+    let report = DeviceReport(
+      networks: [("net0", "tap0", rig.board.networks[0].counters.values)],
+      balloon: rig.board.balloon,
+      statistics: statistics
+    )
+    #expect(
+      report.text == """
+        devices:
+          net0 (tap0): received 0 frames (0 bytes), sent 0 (0 bytes); dropped 0 received, 0 sent, \
+        0 malformed; filtered 0
+          balloon0: 1M wanted, 0 given, 0 given back to the host in all; guest: 64M total, 32M free
+
+        """
+    )
+  }
+
   @Test func socketsHaveTheirPlaceOnTheBoard() throws {
     let rig = try BoardRig { configuration, _ in
       configuration.vsock = .init(cid: 5, path: "/run/v", address: 6)
