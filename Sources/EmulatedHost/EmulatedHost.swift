@@ -11,20 +11,30 @@ public struct EmulatedHost {
   public let image: EmulatedHostImage
   /// Guest RAM that the command inside needs, in bytes.
   public let memory: UInt64
-  /// A unix socket to listen on, whose bytes reach the command inside through ``serialPort``.
-  public let serialSocket: String?
+  /// What the command inside reaches by ``channelPort(_:)``.
+  public let channels: [Channel]
 
-  /// The device that stands for ``serialSocket`` inside the emulated host.
-  public static var serialPort: String { "/dev/virtio-ports/apus.serial" }
+  /// A way of the user's to the command inside.
+  public enum Channel: Equatable, Sendable {
+    /// A unix socket to listen on.
+    case socket(String)
+    /// A pair of named pipes, with `.in` and `.out` after this path.
+    case pipe(String)
+  }
+
+  /// The device that stands for a channel inside the emulated host.
+  public static func channelPort(_ index: Int) -> String {
+    "/dev/virtio-ports/apus.channel\(index)"
+  }
 
   /// What the user's signals are to the command inside.
   static var passedSignals: [Int32] { [SIGTERM, SIGINT, SIGHUP, SIGUSR1] }
 
   /// Describes an emulated host.
-  public init(image: EmulatedHostImage, memory: UInt64, serialSocket: String? = nil) {
+  public init(image: EmulatedHostImage, memory: UInt64, channels: [Channel] = []) {
     self.image = image
     self.memory = memory
-    self.serialSocket = serialSocket
+    self.channels = channels
   }
 
   /// Boots the host, runs the command in it, and relays everything until it ends.
@@ -42,8 +52,8 @@ public struct EmulatedHost {
     let control = try SocketPair()
     let console = try SocketPair()
     let agent = try Self.programPath()
-    // The serial socket is QEMU's; nothing is left of it, however QEMU ends.
-    defer { if let serialSocket { _ = unsafe unlink(serialSocket) } }
+    // The sockets are QEMU's; nothing is left of them, however QEMU ends.
+    defer { for case .socket(let path) in channels { _ = unsafe unlink(path) } }
     let child = try ChildProcess(
       qemu,
       arguments(agent: agent, folders: request.folders),
@@ -93,10 +103,15 @@ public struct EmulatedHost {
         "-device", "virtserialport,chardev=\(name),name=apus.\(name)",
       ]
     }
-    if let serialSocket {
+    for (index, channel) in channels.enumerated() {
+      let backend =
+        switch channel {
+        case .socket(let path): "socket,path=\(Self.escaped(path)),server=on,wait=off"
+        case .pipe(let path): "pipe,path=\(Self.escaped(path))"
+        }
       list += [
-        "-chardev", "socket,id=serial,path=\(Self.escaped(serialSocket)),server=on,wait=off",
-        "-device", "virtserialport,chardev=serial,name=apus.serial",
+        "-chardev", "\(backend),id=channel\(index)",
+        "-device", "virtserialport,chardev=channel\(index),name=apus.channel\(index)",
       ]
     }
     for (index, folder) in folders.enumerated() {

@@ -30,4 +30,7 @@ public struct PollList {
 
   /// Whether the descriptor at `index` is ready, hung up or in error: a call on it returns at once.
   public func isReady(_ index: Int) -> Bool { items[index].revents != 0 }
+
+  /// Whether nobody is at the other end of the descriptor at `index`.
+  public func hasHungUp(_ index: Int) -> Bool { Int32(items[index].revents) & POLLHUP != 0 }
 }

@@ -21,15 +21,8 @@ extension Run {
     let image = try EmulatedHostImage { name in
       unsafe getenv(name).map { unsafe String(cString: $0) }
     }
-    var socket: String?
-    for stream in [configuration.serial, configuration.console] {
-      guard case .unix(let path) = stream else { continue }
-      guard socket == nil else {
-        throw UserError(message: "unix:\(path): an emulated host passes on one unix socket only")
-      }
-      socket = try Self.absolute(path)
-    }
-    let host = EmulatedHost(image: image, memory: configuration.memory, serialSocket: socket)
+    let channels = try configuration.streams.compactMap(Self.channel)
+    let host = EmulatedHost(image: image, memory: configuration.memory, channels: channels)
     let request = AgentRequest(
       arguments: Array(CommandLine.arguments.dropFirst()),
       workingDirectory: try Self.workingDirectory(),
@@ -49,11 +42,33 @@ extension Run {
     return try withExtendedLifetime(reservation) { try host.run(request) }
   }
 
-  /// What a command line means inside: KVM is there, and a unix socket has become a port.
+  /// What an emulated host passes on of a stream; nothing of what is a file or the terminal.
+  private static func channel(
+    _ stream: MachineConfiguration.Stream
+  ) throws -> EmulatedHost.Channel? {
+    switch stream {
+    case .unix(let path): .socket(try absolute(path))
+    case .pipe(let path): .pipe(try absolute(path))
+    case .none, .standard, .file, .device: nil
+    }
+  }
+
+  /// What a command line means inside: KVM is there, and unix sockets and pipes have become ports.
   mutating func moveInside() {
     accel = .kvm
-    if case .unix = serial.stream { serial = StreamOption(.device(EmulatedHost.serialPort)) }
-    if case .unix = console.stream { console = StreamOption(.device(EmulatedHost.serialPort)) }
+    // In the order of `channels`.
+    var count = 0
+    func moved(_ stream: MachineConfiguration.Stream) -> MachineConfiguration.Stream {
+      switch stream {
+      case .unix, .pipe:
+        defer { count += 1 }
+        return .device(EmulatedHost.channelPort(count))
+      case .none, .standard, .file, .device: return stream
+      }
+    }
+    serial = StreamOption(moved(serial.stream))
+    console = StreamOption(moved(console.stream))
+    for index in ports.indices { ports[index].port.stream = moved(ports[index].port.stream) }
   }
 
   /// The folders of all files that the command line names, as far as the root does not serve.
@@ -70,7 +85,7 @@ extension Run {
       let folder = try Self.folder(of: disk.path)
       if disk.isReadOnly { readable.append(folder) } else { writable.append(folder) }
     }
-    for case .file(let path) in [configuration.serial, configuration.console] {
+    for case .file(let path) in configuration.streams {
       writable.append(try Self.folder(of: path))
     }
     readable.append(try Self.folder(of: configuration.kernel))

@@ -126,14 +126,30 @@ struct Run: ParsableCommand {
   var queuePolling: UInt32?
 
   @Option(
-    help: ArgumentHelp("The first serial port: stdio, none, file:F or unix:F.", valueName: "where")
+    help: ArgumentHelp(
+      "The first serial port: stdio, none, file:F, pipe:F or unix:F.",
+      valueName: "where"
+    )
   )
   var serial = StreamOption(.standard)
 
   @Option(
-    help: ArgumentHelp("A virtio console: none, stdio, file:F or unix:F.", valueName: "where")
+    help: ArgumentHelp(
+      "A virtio console: none, stdio, file:F, pipe:F or unix:F.",
+      valueName: "where"
+    )
   )
   var console = StreamOption(.none)
+
+  @Option(
+    name: .customLong("port"),
+    help: ArgumentHelp(
+      "A port of the virtio console, /dev/virtio-ports/NAME in the guest: NAME=WHERE, such as "
+        + "org.qemu.guest_agent.0=unix:/tmp/agent. Repeat for more, up to 30.",
+      valueName: "port"
+    )
+  )
+  var ports: [PortOption] = []
 
   @Flag(inversion: .prefixedNo, help: "A virtio entropy source.")
   var entropy = true
@@ -246,6 +262,7 @@ struct Run: ParsableCommand {
     configuration.queues.polling = queuePolling
     configuration.serial = serial.stream
     configuration.console = console.stream
+    configuration.ports = ports.map(\.port)
     configuration.hasEntropy = entropy
     configuration.interruptMode = interruptMode
     configuration.dumpsInterrupts = dumpInterrupts

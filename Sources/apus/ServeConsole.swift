@@ -9,7 +9,7 @@ struct ServeConsole: ParsableCommand {
   )
 
   @Argument(
-    help: ArgumentHelp("The host's end: file:F or unix:F.", valueName: "where")
+    help: ArgumentHelp("The host's end: file:F, pipe:F or unix:F.", valueName: "where")
   )
   var stream: StreamOption
 
@@ -17,8 +17,9 @@ struct ServeConsole: ParsableCommand {
 
   mutating func run() throws {
     switch stream.stream {
-    case .file, .unix: break
-    default: throw UserError(message: "a served console has no terminal; give it file:F or unix:F")
+    case .file, .pipe, .unix: break
+    default:
+      throw UserError(message: "a served console has no terminal; give it file:F, pipe:F or unix:F")
     }
     var host: ServedConsole?
     defer { host?.stop() }

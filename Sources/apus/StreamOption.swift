@@ -1,7 +1,7 @@
 import ArgumentParser
 import Machine
 
-/// `stdio`, `none`, `file:F` or `unix:F`.
+/// `stdio`, `none`, `file:F`, `pipe:F` or `unix:F`.
 struct StreamOption: ExpressibleByArgument {
   let stream: MachineConfiguration.Stream
 
@@ -14,6 +14,7 @@ struct StreamOption: ExpressibleByArgument {
     case ("stdio", nil): stream = .standard
     case ("none", nil): stream = .none
     case ("file", let path?) where !path.isEmpty: stream = .file(path)
+    case ("pipe", let path?) where !path.isEmpty: stream = .pipe(path)
     case ("unix", let path?) where !path.isEmpty: stream = .unix(path)
     default: return nil
     }

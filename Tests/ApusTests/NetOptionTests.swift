@@ -33,6 +33,19 @@ import Virtio
     #expect(option.network == expected)
   }
 
+  @Test func aPortHasANameAndAHostsEnd() {
+    #expect(
+      PortOption(argument: "org.qemu.guest_agent.0=unix:/a=b")?.port
+        == .init(name: "org.qemu.guest_agent.0", stream: .unix("/a=b"))
+    )
+    #expect(PortOption(argument: "a=pipe:p")?.port.stream == .pipe("p"))
+  }
+
+  @Test(arguments: ["", "a", "unix:p", "a=", "a=none", "a=pipe:", "a=tcp:1"])
+  func refusesWhatIsNoPort(text: String) {
+    #expect(PortOption(argument: text) == nil)
+  }
+
   @Test func aBalloonHasASizeAndMore() {
     #expect(BalloonOption(argument: "size=64M")?.balloon == .init(size: 64 << 20))
     let options = Balloon.Options(deflatesOnOOM: false, reportsFreePages: false)

@@ -36,13 +36,13 @@ import Testing
 
   @Test(arguments: [
     ("stdio", MachineConfiguration.Stream.standard), ("none", .none), ("file:/a:b", .file("/a:b")),
-    ("unix:s", .unix("s")),
+    ("unix:s", .unix("s")), ("pipe:p", .pipe("p")),
   ])
-  func streamsHaveFourForms(text: String, stream: MachineConfiguration.Stream) {
+  func streamsHaveFiveForms(text: String, stream: MachineConfiguration.Stream) {
     #expect(StreamOption(argument: text)?.stream == stream)
   }
 
-  @Test(arguments: ["", "file", "file:", "unix:", "tcp:1", "stdio:x"])
+  @Test(arguments: ["", "file", "file:", "unix:", "pipe:", "tcp:1", "stdio:x"])
   func refusesWhatIsNoStream(text: String) {
     #expect(StreamOption(argument: text) == nil)
   }

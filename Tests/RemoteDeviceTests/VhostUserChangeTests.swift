@@ -10,7 +10,11 @@ import Virtio
   typealias FrontEnd = VhostUserFrontEnd
 
   @Test func aConfigurationThatChangesIsTold() throws {
-    let console = Console(input: nil, output: nil, size: (80, 24), name: "console")
+    let console = try Console(
+      ConsolePort(input: nil, output: nil),
+      size: (80, 24),
+      name: "console"
+    )
     let rig = try VhostUserRig(console)
     let front = rig.frontEnd
     let features = try front.negotiate()

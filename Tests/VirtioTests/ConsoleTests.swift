@@ -28,9 +28,11 @@ import Virtio
       let output = try ConsoleTests.makePipe()
       keyboard = input.writeEnd
       screen = output.readEnd
-      console = Console(
-        input: OwnedFileDescriptor(adopting: input.readEnd),
-        output: OwnedFileDescriptor(adopting: output.writeEnd),
+      console = try Console(
+        ConsolePort(
+          input: OwnedFileDescriptor(adopting: input.readEnd),
+          output: OwnedFileDescriptor(adopting: output.writeEnd)
+        ),
         size: size.map { (columns: $0.0, rows: $0.1) }
       )
       rig = try DeviceRig(console)
@@ -142,7 +144,7 @@ import Virtio
   }
 
   @Test func aConsoleWithoutEndsStillWorks() throws {
-    let rig = try DeviceRig(Console(input: nil, output: nil))
+    let rig = try DeviceRig(Console(ConsolePort(input: nil, output: nil)))
     try rig.driver.negotiate()
     let receive = try rig.driver.makeQueue(0)
     let transmit = try rig.driver.makeQueue(1)

@@ -26,6 +26,8 @@ public struct MachineConfiguration: Equatable, Sendable {
     case standard
     /// A file that is made or emptied; nothing comes from it.
     case file(String)
+    /// A pair of named pipes, with `.in` and `.out` after this path.
+    case pipe(String)
     /// A unix socket that we listen on, one client at a time.
     case unix(String)
     /// A character device, both ways.
@@ -82,6 +84,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var serial = Stream.standard
   /// The virtio console; there is none for ``Stream/none``.
   public var console = Stream.none
+  /// The ports of the virtio console beside its terminal, in order.
+  public var ports: [Port] = []
   /// Whether there is a virtio entropy source.
   public var hasEntropy = true
   /// Whether a write to port 0xF4 ends the process.
@@ -110,6 +114,7 @@ public struct MachineConfiguration: Equatable, Sendable {
     }
     try queues.validate()
     if serial == .standard, console == .standard { throw MachineError.standardStreamTaken }
+    try validatePorts()
     try validateNetworks()
     try validateVsock()
     try validateBalloon()

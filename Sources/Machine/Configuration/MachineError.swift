@@ -22,6 +22,12 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case tooManyDevices(kind: String, limit: Int)
   /// Standard input and output can serve one port only.
   case standardStreamTaken
+  /// The name of a console's port is no name.
+  case portName(option: String, limit: Int)
+  /// Two ports of a console have one name.
+  case portTaken(option: String)
+  /// The terminal is somebody else's.
+  case portTerminal(option: String)
   /// The balloon is to take all memory, or more.
   case balloonSize(UInt64, memory: UInt64)
   /// Huge pages cannot be given back in parts.
@@ -64,6 +70,11 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .standardStreamTaken:
       "--serial stdio and --console stdio: only one of them can have the terminal; "
         + "give the other none, file:F or unix:F"
+    case .portName(let option, let limit):
+      "\(option): a port's name has 1 to \(limit) bytes, without a slash, blank or control character"
+    case .portTaken(let option): "\(option): another port has this name; choose another name"
+    case .portTerminal(let option):
+      "\(option): --serial, --console or another port has the terminal; give that one none, file:F or unix:F"
     case .balloonSize(let size, let memory):
       "--balloon size=\(sizeText(size)): the guest has \(sizeText(memory)) in all; take less"
     case .balloonOfHugePages:

@@ -41,7 +41,7 @@ public enum Machine {
       plane: DetachedPlane(),
       attachments: Board.Attachments(
         serial: configuration.serial == .none ? nil : SilentSerial(),
-        console: nil,
+        console: try HostConsole.makeDetachedDevice(configuration),
         system: control,
         clock: try HostClock()
       )
@@ -56,9 +56,9 @@ public enum Machine {
   ///
   /// - Throws: ``MachineError/stream(path:reason:)``.
   public static func checkStreams(of configuration: MachineConfiguration) throws {
-    for stream in [configuration.serial, configuration.console] {
+    for stream in configuration.streams {
       switch stream {
-      case .file, .unix: _ = try StreamPort(stream, onQuit: {})
+      case .file, .pipe, .unix: _ = try StreamPort(stream, onQuit: {})
       case .none, .standard, .device: break
       }
     }

@@ -23,12 +23,11 @@ final class Session {
   private let mode: InterruptMode
   private let signals: SignalQueue
   private let serial: StreamPort
-  private let console: StreamPort
+  private let console: HostConsole
   private let networks: [any NetBackend]
   private let sockets: VsockSockets?
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
-  private let consoleInput = CurrentInput()
   private let logger = Logger(label: "machine")
 
   init(_ configuration: MachineConfiguration) throws {
@@ -48,11 +47,15 @@ final class Session {
     signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
     let quit = { @Sendable [current] in current.stop() }
     serial = try StreamPort(configuration.serial, onQuit: quit)
-    console = try StreamPort(configuration.console, onQuit: quit)
+    console = try HostConsole(
+      terminal: configuration.console,
+      ports: configuration.ports,
+      onQuit: quit
+    )
     networks = try configuration.networks.map { try NetworkLink.open($0) }
     sockets = try configuration.vsock.map(Self.listen)
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
-    try console.start { [consoleInput] bytes in consoleInput.write(bytes) }
+    try console.start()
   }
 
   /// Ends what the constructor started.
@@ -81,7 +84,7 @@ final class Session {
       plane: try makePlane(vm, cpuid, clock),
       attachments: Board.Attachments(
         serial: output,
-        console: try makeConsole(),
+        console: try console.makeDevice(),
         networks: networks,
         sockets: sockets,
         system: control,
@@ -124,17 +127,6 @@ final class Session {
       processors.stop()
       throw error
     }
-  }
-
-  /// The device behind the virtio console: what comes from outside goes through a socket, since it
-  /// is read by this process first, which looks for escape keys.
-  private func makeConsole() throws -> Console? {
-    guard configuration.console != .none else { return nil }
-    let pair = try SocketPair()
-    try FileIO.setNonBlocking(pair.near.rawValue)
-    try FileIO.setNonBlocking(pair.far.rawValue)
-    consoleInput.set(try pair.near.duplicated())
-    return Console(input: try pair.far.duplicated(), output: try console.makeOutput())
   }
 
   /// The host's side of the guest's sockets.
@@ -291,24 +283,6 @@ final class Session {
 
     func receive(_ bytes: ArraySlice<UInt8>) -> Int {
       port.withLock { $0 }?.receive(bytes) ?? 0
-    }
-  }
-
-  /// The way to the console of the run that is going on.
-  private final class CurrentInput: Sendable {
-    private let input = Mutex<OwnedFileDescriptor?>(nil)
-
-    func set(_ new: consuming OwnedFileDescriptor) {
-      var new = Optional(new)
-      input.withLock { input in input = new.take() }
-    }
-
-    func write(_ bytes: ArraySlice<UInt8>) -> Int {
-      input.withLock { input in
-        guard let number = input.borrow({ $0.rawValue }) else { return 0 }
-        // A console that is gone takes everything.
-        return (try? FileIO.write(number, bytes)) ?? bytes.count
-      }
     }
   }
 }

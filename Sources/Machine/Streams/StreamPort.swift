@@ -5,7 +5,7 @@ import Synchronization
 /// The host's end of a serial port or console: a terminal, a file, a socket, or nothing.
 ///
 /// What the guest sends is written to a descriptor of ``makeOutput()``; what comes from outside is
-/// delivered on a thread of this object, from ``start(_:)`` to ``stop()``. A terminal is raw from the
+/// delivered on a thread of this object, from ``start(_:onConnection:)`` to ``stop()``. A terminal is raw from the
 /// start of this object to its end.
 final class StreamPort: Sendable {
   /// Takes what came from outside, as much as there is room for; returns how much it took.
@@ -14,11 +14,12 @@ final class StreamPort: Sendable {
   private let output: OwnedFileDescriptor?
   private let input: OwnedFileDescriptor?
   private let listener: UnixListener?
-  /// The guest's bytes on their way to a client of ``listener``.
+  private let device: OwnedFileDescriptor?
+  /// The guest's bytes on their way to a client of ``listener``, or to ``device``.
   private let relayed: OwnedFileDescriptor?
   private let terminal: RawTerminal?
-  /// Whether the input has an end for a while only, as a device's while nobody is at its other end.
-  private let mayReturn: Bool
+  /// Whether somebody is at the other end before ``start(_:onConnection:)`` tells of anybody.
+  let isConnectedAtFirst: Bool
   private let wake: EventFD
   private let isStopping = Atomic(false)
   private let thread = Mutex<Thread?>(nil)
@@ -33,47 +34,14 @@ final class StreamPort: Sendable {
   init(_ stream: MachineConfiguration.Stream, onQuit: @escaping @Sendable () -> Void) throws {
     self.onQuit = onQuit
     wake = try EventFD()
-    if case .device = stream { mayReturn = true } else { mayReturn = false }
-    switch stream {
-    case .none:
-      output = nil
-      input = nil
-      listener = nil
-      relayed = nil
-      terminal = nil
-    case .standard:
-      output = try OwnedFileDescriptor(duplicating: STDOUT_FILENO)
-      // Input that was closed is no reason not to run.
-      input = try? OwnedFileDescriptor(duplicating: STDIN_FILENO)
-      terminal = RawTerminal.isTerminal(STDIN_FILENO) ? try RawTerminal(STDIN_FILENO) : nil
-      listener = nil
-      relayed = nil
-    case .file(let path):
-      output = try Self.open(path, O_WRONLY | O_CREAT | O_TRUNC)
-      input = nil
-      listener = nil
-      relayed = nil
-      terminal = nil
-    case .device(let path):
-      // Opened once: a virtio port can have one user.
-      let device = try Self.open(path, O_RDWR)
-      output = try device.duplicated()
-      input = consume device
-      listener = nil
-      relayed = nil
-      terminal = nil
-    case .unix(let path):
-      let pair = try SocketPair()
-      do throws(SystemError) {
-        listener = try UnixListener(path: path)
-      } catch {
-        throw MachineError.stream(path: "unix:\(path)", reason: error.reason)
-      }
-      output = try pair.far.duplicated()
-      relayed = try pair.near.duplicated()
-      input = nil
-      terminal = nil
-    }
+    var ends = try StreamEnds(stream)
+    output = ends.output.take()
+    input = ends.input.take()
+    listener = ends.listener.take()
+    device = ends.device.take()
+    relayed = ends.relayed.take()
+    terminal = ends.terminal.take()
+    isConnectedAtFirst = relayed == nil
   }
 
   /// A descriptor to write the guest's bytes to; `nil` if they go nowhere.
@@ -82,10 +50,18 @@ final class StreamPort: Sendable {
   }
 
   /// Starts to deliver what comes from outside.
-  func start(_ receiver: @escaping Receiver) throws(SystemError) {
-    guard input != nil || listener != nil else { return }
+  ///
+  /// - Parameters:
+  ///   - receiver: Takes it.
+  ///   - onConnection: Told when somebody comes to the other end, and when nobody is there any more.
+  /// - Throws: `SystemError` if the host has no room for a thread.
+  func start(
+    _ receiver: @escaping Receiver,
+    onConnection: @escaping @Sendable (Bool) -> Void = { _ in }
+  ) throws(SystemError) {
+    guard input != nil || relayed != nil else { return }
     let new = try Thread("stream") { [self] in
-      if listener == nil { deliver(receiver) } else { serve(receiver) }
+      if relayed == nil { deliver(receiver) } else { serve(receiver, onConnection) }
     }
     var handle = Optional(new)
     thread.withLock { $0 = handle.take() }
@@ -113,63 +89,97 @@ final class StreamPort: Sendable {
   /// Delivers from one descriptor that stays open.
   private func deliver(_ receiver: Receiver) {
     guard let number = input.borrow({ $0.rawValue }) else { return }
-    var queue = Queue(escape: terminal == nil ? nil : ConsoleEscape())
+    var queue = StreamQueue(escape: terminal == nil ? nil : ConsoleEscape())
     var hasEnded = false
     while !isEnding {
       var list = PollList()
       let wakePlace = list.add(wake.rawValue, for: .readable)
-      let isReading = queue.isEmpty && !hasEnded
-      let place = isReading ? list.add(number, for: .readable) : nil
-      list.wait(timeout: hasEnded && mayReturn ? Self.pause : queue.patience)
+      let place = queue.isEmpty && !hasEnded ? list.add(number, for: .readable) : nil
+      list.wait(timeout: queue.patience)
       if list.isReady(wakePlace) { wake.drain() }
-      // Whoever is at the other end of a device comes and goes: look again.
-      if mayReturn { hasEnded = false }
-      if let place, list.isReady(place) {
-        hasEnded = !fill(&queue, from: number)
-      }
+      if let place, list.isReady(place) { hasEnded = !fill(&queue, from: number) }
       queue.deliver(receiver)
     }
   }
 
-  /// Serves one client of the socket after another.
-  private func serve(_ receiver: Receiver) {
-    guard let listening = listener.borrow({ $0.rawValue }),
-      let guest = relayed.borrow({ $0.rawValue })
-    else { return }
+  /// Serves one client of the socket after another, or whoever is at the other end of the device.
+  private func serve(_ receiver: Receiver, _ onConnection: (Bool) -> Void) {
+    guard let guest = relayed.borrow({ $0.rawValue }) else { return }
     try? FileIO.setNonBlocking(guest)
+    let listening = listener.borrow { $0.rawValue }
     while !isEnding {
+      if let device = device.borrow({ $0.rawValue }), let first = Self.visitor(at: device) {
+        serve(device, saying: first, guest: guest, receiver, onConnection)
+        continue
+      }
       var list = PollList()
       let wakePlace = list.add(wake.rawValue, for: .readable)
-      let place = list.add(listening, for: .readable)
+      let place = listening.map { list.add($0, for: .readable) }
       let guestPlace = list.add(guest, for: .readable)
-      list.wait()
+      // A device does not say that somebody has come.
+      list.wait(timeout: listening == nil ? Self.pause : nil)
       if list.isReady(wakePlace) { wake.drain() }
       // What the guest says while nobody listens is lost, as on a line with nothing attached.
-      if list.isReady(guestPlace) { _ = try? FileIO.read(guest, atMost: 4096) }
-      if list.isReady(place) {
+      if list.isReady(guestPlace) { Self.discard(guest) }
+      if let place, list.isReady(place) {
         listener.borrow { listener in
           guard let client = listener.accept() else { return }
-          serve(client.rawValue, guest: guest, receiver)
+          serve(client.rawValue, saying: [], guest: guest, receiver, onConnection)
         }
       }
     }
   }
 
-  private func serve(_ client: Int32, guest: Int32, _ receiver: Receiver) {
+  /// Serves a client until it has gone and all that it said has been read; `first` has been.
+  private func serve(
+    _ client: Int32,
+    saying first: [UInt8],
+    guest: Int32,
+    _ receiver: Receiver,
+    _ onConnection: (Bool) -> Void
+  ) {
+    onConnection(true)
+    defer { onConnection(false) }
     var relay = Relay(from: guest, to: client)
-    var queue = Queue(escape: nil)
-    while !isEnding, !relay.hasEnded {
+    var queue = StreamQueue(escape: nil)
+    _ = queue.append(first)
+    queue.deliver(receiver)
+    var isListening = true
+    while !isEnding {
       var list = PollList()
       let wakePlace = list.add(wake.rawValue, for: .readable)
-      let relayPlace = relay.register(in: &list)
+      let relayPlace =
+        isListening ? relay.register(in: &list) : list.add(guest, for: .readable)
       let place = queue.isEmpty ? list.add(client, for: .readable) : nil
       list.wait(timeout: queue.patience)
       if list.isReady(wakePlace) { wake.drain() }
-      if let relayPlace, list.isReady(relayPlace) { relay.advance() }
+      if let relayPlace, list.isReady(relayPlace) {
+        if !isListening {
+          Self.discard(guest)
+        } else if list.hasHungUp(relayPlace) {
+          isListening = false
+        } else {
+          relay.advance()
+          isListening = !relay.hasEnded
+        }
+      }
       if let place, list.isReady(place), !fill(&queue, from: client) { return }
       queue.deliver(receiver)
     }
-    if isEnding { Self.finish(&relay) }
+    if isListening { Self.finish(&relay) }
+  }
+
+  private static func discard(_ number: Int32) { _ = try? FileIO.read(number, atMost: 4096) }
+
+  /// What somebody who has gone has left, or nothing if somebody is at the other end of the device; `nil` if
+  /// there is neither.
+  private static func visitor(at device: Int32) -> [UInt8]? {
+    var list = PollList()
+    let place = list.add(device, for: .readable)
+    list.wait(timeout: 0)
+    guard list.hasHungUp(place) else { return [] }
+    guard let bytes = try? FileIO.read(device, atMost: 4096), !bytes.isEmpty else { return nil }
+    return bytes
   }
 
   /// Delivers what the guest said last; a client that does not read it in time goes without.
@@ -186,7 +196,7 @@ final class StreamPort: Sendable {
   /// Reads what is there.
   ///
   /// - Returns: False at the end of the input.
-  private func fill(_ queue: inout Queue, from number: Int32) -> Bool {
+  private func fill(_ queue: inout StreamQueue, from number: Int32) -> Bool {
     do throws(SystemError) {
       guard let bytes = try FileIO.read(number, atMost: 4096) else { return true }
       for request in queue.append(bytes) {
@@ -198,41 +208,6 @@ final class StreamPort: Sendable {
       return !bytes.isEmpty
     } catch {
       return false
-    }
-  }
-
-  /// Bytes that came from outside and wait for the guest.
-  private struct Queue {
-    private var bytes: ArraySlice<UInt8> = []
-    private var escape: ConsoleEscape?
-
-    init(escape: ConsoleEscape?) { self.escape = escape }
-
-    var isEmpty: Bool { bytes.isEmpty }
-
-    /// How long to wait for anything, in milliseconds: not every receiver says when it has room.
-    var patience: Int32? { bytes.isEmpty ? nil : 50 }
-
-    mutating func append(_ typed: [UInt8]) -> [ConsoleEscape.Request] {
-      guard let (passed, requests) = escape?.feed(typed) else {
-        bytes += typed
-        return []
-      }
-      bytes += passed
-      return requests
-    }
-
-    mutating func deliver(_ receiver: Receiver) {
-      guard !bytes.isEmpty else { return }
-      bytes = bytes.dropFirst(receiver(bytes))
-    }
-  }
-
-  private static func open(_ path: String, _ flags: Int32) throws -> OwnedFileDescriptor {
-    do throws(SystemError) {
-      return try OwnedFileDescriptor(opening: path, flags | O_NOCTTY, mode: 0o644)
-    } catch {
-      throw MachineError.stream(path: path, reason: error.reason)
     }
   }
 }

@@ -1,87 +1,113 @@
 public import HostOS
 import Synchronization
 
-/// A virtio console with one port (virtio 1.2, 5.3), between the guest and two descriptors.
+/// A virtio console (virtio 1.2, 5.3): a terminal between the guest and two descriptors, and any number
+/// of ports with names beside it.
 ///
 /// What the guest prints goes to the output, and it reads what comes from the input; a guest that
-/// prints faster than the output takes it is slowed down, and nothing is lost. The descriptors may
-/// be pipes, sockets, terminals or files; make them non-blocking where nobody else minds.
+/// prints faster than the output takes it is slowed down, and nothing is lost. A driver that knows one
+/// port only has the terminal. Left out of the standard is the emergency write.
 public final class Console: VirtioDevice {
+  /// The most ports beside the terminal.
+  public static var portLimit: Int { 30 }
+
   /// The device's name in the log.
   public let name: String
 
-  private let port: ConsolePort
-  private let workers: QueueWorkers
-  private let state: Mutex<State>
-
-  private struct State {
-    var signals: VirtioSignals?
-    var bytes = ConfigurationBytes()
-  }
-
+  private let shared: ConsoleShared
   private let hasSize: Bool
+  private let workers: QueueWorkers
 
   /// Makes a console.
   ///
   /// - Parameters:
-  ///   - input: Where the guest's input comes from; `nil` for none.
-  ///   - output: Where the guest's output goes; `nil` throws it away.
-  ///   - size: Columns and rows, if they are known.
+  ///   - terminal: The terminal; `nil` for none, which throws away what the guest prints there.
+  ///   - ports: The ports beside it, each with a name of its own; at most ``portLimit``.
+  ///   - size: Columns and rows of the terminal, if they are known.
+  ///   - threads: Who serves its queues; see ``QueueWorkers``.
   ///   - name: The device's name in log lines and of its thread.
+  /// - Throws: `SystemError` if the host has no descriptor left.
   public init(
-    input: consuming OwnedFileDescriptor?,
-    output: consuming OwnedFileDescriptor?,
+    _ terminal: ConsolePort?,
+    ports: [ConsolePort] = [],
     size: (columns: UInt16, rows: UInt16)? = nil,
+    threads: [QueueThread] = [],
     name: String = "console0"
-  ) {
+  ) throws(SystemError) {
+    precondition(ports.count <= Self.portLimit, "\(ports.count) ports")
     self.name = name
     hasSize = size != nil
-    workers = QueueWorkers(name, groups: [[0, 1]])
-    port = ConsolePort(input: input, output: output)
-    var initial = State()
-    if let size {
-      initial.bytes.set(size.columns, at: 0)
-      initial.bytes.set(size.rows, at: 2)
-    }
-    state = Mutex(initial)
+    shared = try ConsoleShared([terminal] + ports, size: size)
+    let count = ports.isEmpty ? 2 : 2 * ports.count + 4
+    workers = QueueWorkers(name, groups: [Array(0..<count)], threads: threads)
   }
 
   /// A console.
   public var type: VirtioDeviceType { .console }
-  /// The size, if it is known; one buffer is used after the other.
-  public var features: VirtioFeatures { hasSize ? [.consoleSize, .inOrder] : .inOrder }
-  /// The queue to the guest, then the one from it (5.3.2).
-  public var queueSizes: [UInt16] { [64, 64] }
+
+  /// The size, if it is known, and several ports where there are; one buffer is used after the other.
+  public var features: VirtioFeatures {
+    var features: VirtioFeatures = .inOrder
+    if hasSize { features.insert(.consoleSize) }
+    if shared.ports.count > 1 { features.insert(.consoleMultiport) }
+    return features
+  }
+
+  /// The queue to the guest, then the one from it; the same for control, and then for each port (5.3.2).
+  public var queueSizes: [UInt16] {
+    let ports = shared.ports.count - 1
+    guard ports > 0 else { return [64, 64] }
+    return Array(repeating: 64, count: 2 * ports + 4)
+  }
+
   /// `struct virtio_console_config` (5.3.4).
   public var configurationCount: Int { 12 }
 
-  /// Columns and rows.
+  /// Columns and rows, and the number of ports.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 {
-    state.withLock { $0.bytes.read(offset: offset, width: width) }
+    var bytes = ConfigurationBytes()
+    if let size = shared.size {
+      bytes.set(size.columns, at: 0)
+      bytes.set(size.rows, at: 2)
+    }
+    if shared.ports.count > 1 { bytes.set(UInt32(shared.ports.count), at: 4) }
+    return bytes.read(offset: offset, width: width)
   }
 
   /// Tells the guest that its terminal has another size now; no effect without one from the start.
+  ///
+  /// Any thread may call.
   public func resize(columns: UInt16, rows: UInt16) {
-    guard hasSize else { return }
-    let signals = state.withLock { state in
-      state.bytes.set(columns, at: 0)
-      state.bytes.set(rows, at: 2)
-      return state.signals
-    }
-    signals?.configurationChanged()
+    shared.resize(columns: columns, rows: rows)
   }
 
-  /// Starts the thread that serves both queues.
+  /// Tells the guest whether somebody is at the host's end of a port; at first there is.
+  ///
+  /// Any thread may call. What the guest writes while there is nobody waits in the guest.
+  ///
+  /// - Parameters:
+  ///   - port: The number of the port, from 1 on.
+  ///   - isOpen: Whether somebody is there.
+  public func setHostEnd(of port: Int, open isOpen: Bool) { shared.setOpen(port, isOpen) }
+
+  /// Makes what serves the queues, for a loop other than that of a ``QueueThread``.
+  ///
+  /// It belongs to the thread that calls it; nothing else of the device needs to be active.
+  public func makeService(_ activation: VirtioActivation) -> any QueueService {
+    ConsoleService(shared, activation)
+  }
+
+  /// Starts the thread that serves all queues.
   public func activate(_ activation: VirtioActivation) throws {
-    let port = port
-    try workers.start(activation) { _ in ConsoleService(port, activation) }
-    state.withLock { $0.signals = activation.signals }
+    let shared = shared
+    shared.begin(activation)
+    try workers.start(activation) { _ in ConsoleService(shared, activation) }
   }
 
   /// Ends the thread.
   public func reset() {
-    state.withLock { $0.signals = nil }
     workers.stop()
+    shared.end()
   }
 
   /// Serves the queue no more.
@@ -94,4 +120,6 @@ public final class Console: VirtioDevice {
 extension VirtioFeatures {
   /// `VIRTIO_CONSOLE_F_SIZE`: the configuration has the columns and rows (5.3.3).
   @inlinable public static var consoleSize: Self { Self(bit: 0) }
+  /// `VIRTIO_CONSOLE_F_MULTIPORT`: there may be several ports, and messages about them.
+  @inlinable public static var consoleMultiport: Self { Self(bit: 1) }
 }

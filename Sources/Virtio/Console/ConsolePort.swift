@@ -1,9 +1,9 @@
 import CLinux
 import Glibc
-import HostOS
+public import HostOS
 
-/// The two descriptors of a console, neither of which a call here waits for.
-final class ConsolePort: Sendable {
+/// A port of a console: its name, and two descriptors, neither of which a call here waits for.
+public final class ConsolePort: Sendable {
   /// How a transfer ended.
   enum Outcome {
     /// This many bytes were moved, at least one.
@@ -17,16 +17,36 @@ final class ConsolePort: Sendable {
   // A pipe that is ready for writing takes this many bytes at once (pipe(7), PIPE_BUF).
   private static var chunk: Int { 4096 }
 
+  /// What the guest finds it by, as `/dev/virtio-ports/NAME`; `nil` for a console's terminal.
+  public let name: String?
+
   private let input: OwnedFileDescriptor?
   private let output: OwnedFileDescriptor?
 
-  init(input: consuming OwnedFileDescriptor?, output: consuming OwnedFileDescriptor?) {
+  /// Makes a port.
+  ///
+  /// The descriptors may be pipes, sockets, terminals or files; make them non-blocking where nobody
+  /// else minds.
+  ///
+  /// - Parameters:
+  ///   - name: What the guest finds it by.
+  ///   - input: Where the guest's input comes from; `nil` for none.
+  ///   - output: Where the guest's output goes; `nil` throws it away.
+  public init(
+    name: String? = nil,
+    input: consuming OwnedFileDescriptor?,
+    output: consuming OwnedFileDescriptor?
+  ) {
+    self.name = name
     self.input = input
     self.output = output
   }
 
   /// Whether there is anywhere to write to.
   var hasOutput: Bool { output != nil }
+
+  /// Whether something has come that was not read.
+  var hasInput: Bool { input.borrow { isReady($0.rawValue, POLLIN) } ?? false }
 
   /// Reads what has come, at most `count` bytes, to the front of `buffer`.
   func read(into buffer: inout [UInt8], count: Int) -> Outcome {
@@ -62,15 +82,5 @@ final class ConsolePort: Sendable {
     var descriptor = pollfd(fd: number, events: Int16(what), revents: 0)
     // SAFETY: one live `pollfd` is passed, as the count says.
     return unsafe poll(&descriptor, 1, 0) > 0
-  }
-}
-
-extension Optional where Wrapped: ~Copyable {
-  /// Looks at the value, if there is one.
-  fileprivate borrowing func borrow<Value>(_ body: (borrowing Wrapped) -> Value) -> Value? {
-    switch self {
-    case .some(let value): body(value)
-    case .none: nil
-    }
   }
 }

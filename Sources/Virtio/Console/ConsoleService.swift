@@ -1,111 +1,220 @@
 import GuestMemory
 import HostOS
 
-/// Moves bytes between a console's queues and its descriptors, on the queues' thread.
+/// Serves the queues of a console, of all its ports, on one thread.
 final class ConsoleService: QueueService {
-  /// The two queues of the only port (virtio 1.2, 5.3.2).
-  private enum QueueIndex {
-    static var receive: Int { 0 }
-    static var transmit: Int { 1 }
+  /// What a queue is for (virtio 1.2, 5.3.2).
+  private enum Role {
+    case receive(Int)
+    case transmit(Int)
+    case controlReceive
+    case controlTransmit
   }
 
   private static var batch: Int { 16 }
-  private static var bufferCount: Int { 4096 }
 
-  private let port: ConsolePort
+  private let shared: ConsoleShared
   private let log: LimitedLog
-  private var receiving: DescriptorChain
-  private var transmitting: DescriptorChain
-  private var input = [UInt8](repeating: 0, count: bufferCount)
+  private let isMultiport: Bool
+  private let ports: [ConsolePortService?]
+  private var chain: DescriptorChain
+  // Queues that had nothing to do when they were served last, and wait for something.
+  private var idle: Set<Int> = []
 
-  // Output that was read from the guest and not yet taken by the host.
-  private var output = [UInt8](repeating: 0, count: bufferCount)
-  private var outputRange = 0..<0
-  private var isTransmitting = false
-  private var hasTransmitted = false
-  private var isOutputClosed: Bool
-
-  init(_ port: ConsolePort, _ activation: VirtioActivation) {
-    self.port = port
+  init(_ shared: ConsoleShared, _ activation: VirtioActivation) {
+    self.shared = shared
     log = activation.signals.log
-    isOutputClosed = !port.hasOutput
-    receiving = DescriptorChain(in: activation.memory)
-    transmitting = DescriptorChain(in: activation.memory)
+    let isMultiport = activation.features.contains(.consoleMultiport)
+    self.isMultiport = isMultiport
+    ports = shared.ports.map { port in
+      port.map { ConsolePortService($0, isGuestOpen: !isMultiport, activation) }
+    }
+    chain = DescriptorChain(in: activation.memory)
   }
 
+  var completions: Int32? { shared.wake.rawValue }
+
   func serve(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
-    switch queue.index {
-    case QueueIndex.receive: try receive(&queue)
-    case QueueIndex.transmit: try transmit(&queue)
-    default: .ended
+    takeChanges()
+    idle.remove(queue.index)
+    // What has changed may be for another queue, for which nothing else would come.
+    defer { wakeOthers() }
+    return switch role(of: queue.index) {
+    case .receive(let number): try receive(number, &queue)
+    case .transmit(let number): try transmit(number, &queue)
+    case .controlReceive: try tell(&queue)
+    case .controlTransmit: try obey(&queue)
+    case nil: .ended
     }
   }
 
   func finish(_ queue: inout Virtqueue) {
-    guard queue.index == QueueIndex.transmit, isTransmitting else { return }
-    isTransmitting = false
-    // Nothing of it has gone out: whoever comes next begins it. Otherwise it counts as printed, so
-    // that nothing is printed twice.
-    if hasTransmitted { queue.complete(transmitting, written: 0) } else { queue.putBack() }
-    outputRange = 0..<0
+    idle.remove(queue.index)
+    guard case .transmit(let number) = role(of: queue.index) else { return }
+    ports[number]?.finishTransmitting(&queue)
   }
 
-  /// Gives input to the driver, where it has buffers for it.
-  private func receive(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
+  /// The first port's two, the two for control, and then two for each other port.
+  private func role(of index: Int) -> Role? {
+    if index < 2 { return index == 0 ? .receive(0) : .transmit(0) }
+    guard isMultiport else { return nil }
+    if index < 4 { return index == 2 ? .controlReceive : .controlTransmit }
+    let number = (index - 2) / 2
+    guard ports.indices.contains(number) else { return nil }
+    return index % 2 == 0 ? .receive(number) : .transmit(number)
+  }
+
+  private static func receiveQueue(of port: Int) -> Int { port == 0 ? 0 : 2 * port + 2 }
+
+  // MARK: Waking
+
+  private func takeChanges() {
+    shared.wake.drain()
+    guard isMultiport else { return }
+    let changes = shared.takeChanges()
+    for (number, port) in ports.enumerated() {
+      guard let port, port.isReady else { continue }
+      if changes.hasResized, port.port.name == nil { port.due.insert(.resize) }
+      // Whoever has the port open in the guest learns that there is somebody else now, even if the one had
+      // come by the time that the other was noticed to have gone.
+      if changes.closed.contains(number) {
+        port.due.insert(.close)
+        port.due.remove(.open)
+      }
+      if changes.changed.contains(number), shared.isOpen(number) { port.due.insert(.open) }
+    }
+  }
+
+  /// Has the thread serve the queues that have something to do by now.
+  ///
+  /// Again and again until they are served: a signal may have been taken by another queue's turn.
+  private func wakeOthers() {
+    let isTold = idle.contains(2) && ports.contains { $0?.isTellable == true }
+    let isRead = ports.indices.contains { number in
+      idle.contains(Self.receiveQueue(of: number)) && ports[number]?.isGuestOpen == true
+    }
+    if isMultiport, isTold || isRead { shared.wake.signal() }
+  }
+
+  /// What a queue returns that has nothing to do.
+  private func wait(_ queue: borrowing Virtqueue) -> QueueOutcome {
+    idle.insert(queue.index)
+    return .waiting
+  }
+
+  // MARK: Data
+
+  private func receive(
+    _ number: Int,
+    _ queue: inout Virtqueue
+  ) throws(VirtqueueError) -> QueueOutcome {
+    guard let port = ports[number] else { return .ended }
+    // What comes while nobody in the guest has the port open, its driver would throw away.
+    guard port.isGuestOpen else { return wait(queue) }
+    return try port.receive(&queue)
+  }
+
+  private func transmit(
+    _ number: Int,
+    _ queue: inout Virtqueue
+  ) throws(VirtqueueError) -> QueueOutcome {
+    guard let port = ports[number] else {
+      // A console without a terminal: what is printed goes nowhere.
+      for _ in 0..<Self.batch {
+        guard try queue.pop(into: &chain) else { return .drained }
+        queue.complete(chain, written: 0)
+      }
+      return .busy
+    }
+    return try port.transmit(&queue)
+  }
+
+  // MARK: Control
+
+  /// Tells the driver of ports (5.3.6.2).
+  private func tell(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
     for _ in 0..<Self.batch {
-      guard try queue.pop(into: &receiving) else { return .drained }
-      guard receiving.writableCount > 0 else {
-        queue.complete(receiving, written: 0)
+      guard let number = ports.firstIndex(where: { $0?.isTellable == true }),
+        let port = ports[number]
+      else { return wait(queue) }
+      guard try queue.pop(into: &chain) else { return .drained }
+      let (message, event) = message(of: port, number)
+      guard UInt64(message.count) <= chain.writableCount else {
+        // 5.3.6.2.2: a buffer has room for the message; it waits for one that does.
+        log.warning("a control buffer of \(chain.writableCount) bytes for \(message.count)")
+        queue.complete(chain, written: 0)
         continue
       }
-      let room = Int(min(receiving.writableCount, UInt64(Self.bufferCount)))
-      switch port.read(into: &input, count: room) {
-      case .moved(let count):
-        let written = receiving.write(input, count: count)
-        queue.complete(receiving, written: UInt32(written))
-      case .mustWait(let descriptor):
-        queue.putBack()
-        return .blocked(on: descriptor, for: .readable)
-      case .closed:
-        queue.putBack()
-        return .ended
-      }
+      queue.complete(chain, written: UInt32(chain.write(message)))
+      port.due.subtract(event)
     }
     return .busy
   }
 
-  /// Takes output from the driver, as fast as the host takes it.
-  private func transmit(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
+  /// The first message that is due.
+  private func message(
+    of port: ConsolePortService,
+    _ number: Int
+  ) -> (bytes: [UInt8], event: ConsolePortService.Due) {
+    if port.due.contains(.add) { return (ConsoleControl(.add, port: number).bytes, .add) }
+    if port.due.contains(.console) {
+      return (ConsoleControl(.console, port: number).bytes, .console)
+    }
+    if port.due.contains(.resize) {
+      let size = shared.size ?? (0, 0)
+      let words = [size.columns, size.rows].flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
+      return (ConsoleControl(.resize, port: number).bytes + words, .resize)
+    }
+    if port.due.contains(.name) {
+      let name = Array((port.port.name ?? "").utf8)
+      return (ConsoleControl(.name, port: number).bytes + name, .name)
+    }
+    let event: ConsolePortService.Due = port.due.contains(.close) ? .close : .open
+    return (ConsoleControl(.open, port: number, value: event == .open ? 1 : 0).bytes, event)
+  }
+
+  /// Takes the driver's messages.
+  private func obey(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
     for _ in 0..<Self.batch {
-      if !isTransmitting {
-        guard try queue.pop(into: &transmitting) else { return .drained }
-        isTransmitting = true
-        hasTransmitted = false
+      guard try queue.pop(into: &chain) else { return .drained }
+      let count = chain.readableCount
+      if let message = ConsoleControl(&chain) {
+        obey(message)
+      } else {
+        log.warning("a control message of \(count) bytes, less than \(ConsoleControl.size)")
       }
-      if outputRange.isEmpty { fillOutput() }
-      if outputRange.isEmpty {
-        isTransmitting = false
-        queue.complete(transmitting, written: 0)
-        continue
-      }
-      switch port.write(output, in: outputRange) {
-      case .moved(let count):
-        hasTransmitted = true
-        outputRange = (outputRange.lowerBound + count)..<outputRange.upperBound
-      case .mustWait(let descriptor):
-        return .blocked(on: descriptor, for: .writable)
-      case .closed:
-        log.warning("the output is closed: what the guest prints is thrown away")
-        isOutputClosed = true
-        outputRange = 0..<0
-      }
+      queue.complete(chain, written: 0)
     }
     return .busy
   }
 
-  /// Copies the next bytes of the chain; with a closed output there are none.
-  private func fillOutput() {
-    guard !isOutputClosed else { return }
-    outputRange = 0..<transmitting.read(into: &output)
+  private func obey(_ message: ConsoleControl) {
+    let number = Int(message.port)
+    let port = ports.indices.contains(number) ? ports[number] : nil
+    switch (ConsoleControl.Event(rawValue: message.event), port) {
+    case (.deviceReady, _):
+      for port in ports {
+        port?.isReady = false
+        port?.isGuestOpen = false
+        port?.due = message.value == 0 ? [] : .add
+      }
+    case (.portReady, let port?):
+      port.isReady = message.value != 0
+      port.due = []
+      guard port.isReady else {
+        log.warning("the driver has no use for port \(number)")
+        return
+      }
+      if port.port.name == nil {
+        port.due.insert(.console)
+        if shared.size != nil { port.due.insert(.resize) }
+      } else {
+        port.due.insert(.name)
+      }
+      if shared.isOpen(number) { port.due.insert(.open) }
+    case (.open, let port?): port.isGuestOpen = message.value != 0
+    default:
+      log.warning("control message \(message.event) for port \(message.port): ignored")
+    }
   }
 }

@@ -36,16 +36,11 @@ struct BoardRig {
       plane: plane,
       attachments: Board.Attachments(
         serial: configuration.serial == .none ? nil : SilentSerial(),
-        console: configuration.console == .none ? nil : try Self.makeConsole(),
+        console: try HostConsole.makeDetachedDevice(configuration),
         system: control,
         clock: HostClock()
       )
     )
-  }
-
-  private static func makeConsole() throws -> Console {
-    let pair = try SocketPair()
-    return Console(input: try pair.near.duplicated(), output: try pair.far.duplicated())
   }
 
   /// `0x3f8-0x3ff serial port`, one for each range of a bus.

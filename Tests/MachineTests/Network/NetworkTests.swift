@@ -114,6 +114,51 @@ import Virtio
     )
   }
 
+  @Test func aConsoleHasItsPorts() throws {
+    let rig = try BoardRig { configuration, _ in
+      configuration.ports = [
+        .init(name: "a", stream: .file("f")), .init(name: "b", stream: .standard),
+      ]
+      configuration.serial = .none
+    }
+    // 0x1043: a console (4.1.2.1).
+    let console = try #require(
+      rig.board.pci.functions.first { $0.function.configuration.deviceID == 0x1043 }
+    )
+    #expect(console.function.name == "console0")
+    let controller = try #require(rig.board.controllers.first { $0.queueCount == 8 })
+    #expect(controller.readConfiguration(offset: 4, width: 4) == 3)
+  }
+
+  @Test func portsThatCannotBeAreRefused() throws {
+    let cases: [([MachineConfiguration.Port], String)] = [
+      (
+        [.init(name: "a/b", stream: .file("f"))],
+        "--port a/b=file:f: a port's name has 1 to 127 bytes, without a slash, blank or control character"
+      ),
+      (
+        [.init(name: "a", stream: .unix("f")), .init(name: "a", stream: .pipe("f"))],
+        "--port a=pipe:f: another port has this name; choose another name"
+      ),
+      (
+        [.init(name: "a", stream: .standard)],
+        "--port a=stdio: --serial, --console or another port has the terminal; "
+          + "give that one none, file:F or unix:F"
+      ),
+    ]
+    for (ports, message) in cases {
+      var configuration = MachineConfiguration(kernel: "kernel")
+      configuration.ports = ports
+      let error = try #require(throws: MachineError.self) { try configuration.validate() }
+      #expect(error.description == message)
+    }
+    var configuration = MachineConfiguration(kernel: "kernel")
+    configuration.ports = (0..<31).map { .init(name: "\($0)", stream: .file("f")) }
+    #expect(throws: MachineError.tooManyDevices(kind: "console port", limit: 30)) {
+      try configuration.validate()
+    }
+  }
+
   @Test func aBalloonHasItsPlaceOnTheBoard() throws {
     let rig = try BoardRig { configuration, _ in
       configuration.balloon = .init(size: 1 << 20, address: 6)

@@ -76,6 +76,58 @@ import Testing
     #expect(throws: MachineError.self) { try Self.open(.unix(long)) }
   }
 
+  @Test func namedPipesCarryBytesBothWays() throws {
+    let path = folder.path(of: "pipe")
+    for end in ["in", "out"] { #expect(mkfifo("\(path).\(end)", 0o600) == 0) }
+    let guest = Guest()
+    let port = try Self.open(.pipe(path))
+    try port.start { guest.receive($0) }
+    defer { port.stop() }
+
+    // Those who write come and go.
+    for text in ["one", "two"] {
+      let writer = try OwnedFileDescriptor(opening: path + ".in", O_WRONLY | O_NONBLOCK)
+      try FileIO.writeAll(writer.rawValue, Array(text.utf8))
+    }
+    #expect(waitUntil { guest.text == "onetwo" })
+    // What was said before anybody listened is there.
+    let output = try Self.output(of: port)
+    try FileIO.writeAll(output.rawValue, Array("three".utf8))
+    let reader = try OwnedFileDescriptor(opening: path + ".out", O_RDONLY | O_NONBLOCK)
+    #expect(try FileIO.read(reader.rawValue, atMost: 64) == Array("three".utf8))
+  }
+
+  @Test func pipesThatAreNoneAreTheUsersError() throws {
+    let path = folder.path(of: "pipe")
+    #expect(
+      throws: MachineError.stream(path: path + ".in", reason: "No such file or directory")
+    ) { try Self.open(.pipe(path)) }
+    _ = try folder.file("pipe.in", [1])
+    let error = MachineError.stream(
+      path: path + ".in",
+      reason: "it is no pipe; make one with mkfifo"
+    )
+    #expect(throws: error) { try Self.open(.pipe(path)) }
+  }
+
+  @Test func whoeverIsThereIsTold() throws {
+    let path = folder.path(of: "socket")
+    let port = try Self.open(.unix(path))
+    let told = Mutex<[Bool]>([])
+    try port.start({ $0.count }) { isThere in told.withLock { $0.append(isThere) } }
+    defer { port.stop() }
+    #expect(!port.isConnectedAtFirst)
+
+    for count in [1, 2] {
+      var client: UnixClient? = try UnixClient(path)
+      #expect(waitUntil { told.withLock { $0.count } == 2 * count - 1 })
+      #expect(client != nil)
+      client = nil
+      #expect(waitUntil { told.withLock { $0.count } == 2 * count })
+    }
+    #expect(told.withLock { $0 } == [true, false, true, false])
+  }
+
   @Test func aClientTalksBothWays() throws {
     let path = folder.path(of: "socket")
     let guest = Guest()
