@@ -9,6 +9,8 @@ struct NetReceiver: ~Copyable {
   private struct Buffer {
     var ticket: ChainTicket
     var count: UInt64
+    /// How many useless ones came after it, which the driver has back or gets back with it.
+    var passedOver = 0
   }
 
   // Between two looks at requests of other threads.
@@ -20,6 +22,7 @@ struct NetReceiver: ~Copyable {
   private let log: LimitedLog
   private let gate: RateGate?
   private let isMergeable: Bool
+  private let isOrderKept: Bool
   private let expectedCount: UInt64
   private let frameLimit: Int
 
@@ -51,6 +54,7 @@ struct NetReceiver: ~Copyable {
     log = activation.signals.log
     let features = activation.features
     isMergeable = features.contains(.netMergeableBuffers)
+    isOrderKept = features.contains(.inOrder)
     let packet = Int(mtu ?? shared.backend.mtu ?? 1500)
     let frame = packet + NetHeader.ethernetSize + NetHeader.vlanTagSize
     let isLarge = !features.isDisjoint(with: .netGuestSegments)
@@ -94,7 +98,11 @@ struct NetReceiver: ~Copyable {
 
   /// Puts back the buffers that were taken; a frame that waits for more is lost.
   mutating func finish(_ queue: inout Virtqueue) {
-    for buffer in buffers.reversed() { queue.putBack(buffer.ticket) }
+    // What stands in the queue before a chain that was given back cannot be put back to where it was: it
+    // is given back too, with nothing in it.
+    let kept = buffers.lastIndex { $0.passedOver > 0 }.map { $0 + 1 } ?? 0
+    for buffer in buffers[kept...].reversed() { queue.putBack(buffer.ticket) }
+    for buffer in buffers[..<kept] { queue.complete(buffer.ticket, written: 0) }
     buffers.removeAll(keepingCapacity: true)
     ranges.removeAll()
     if pending != nil { shared.counters.countReceiveDropped() }
@@ -137,6 +145,7 @@ struct NetReceiver: ~Copyable {
     log.warning("a receive buffer \(what), is given back empty")
     shared.counters.countUselessBuffer()
     queue.complete(chain, written: 0)
+    if !buffers.isEmpty { buffers[buffers.count - 1].passedOver += 1 }
   }
 
   /// Gives the driver a frame of `count` bytes with its header, unless it does not want it.
@@ -177,7 +186,7 @@ struct NetReceiver: ~Copyable {
   ) -> Bool {
     guard UInt64(frame.count) <= ranges.count else {
       // More can come only while the driver has any left.
-      guard buffers.count < Int(queue.size),
+      guard heldCount < Int(queue.size),
         ranges.segmentCount < GuestIOVector.messageSegmentLimit
       else {
         log.warning("a frame of \(frame.count) bytes is more than all receive buffers: dropped")
@@ -193,6 +202,11 @@ struct NetReceiver: ~Copyable {
     pending = nil
     complete(frame.count, &queue)
     return true
+  }
+
+  /// How many chains the driver does not have back.
+  private var heldCount: Int {
+    isOrderKept ? buffers.reduce(0) { $0 + 1 + $1.passedOver } : buffers.count
   }
 
   /// Hands back the buffers that a frame is in.
