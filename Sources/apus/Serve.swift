@@ -21,6 +21,8 @@ struct Serve: ParsableCommand {
         2   bad input: an option, a file or a value
         4   the host failed: memory, a system call
       """,
-    subcommands: [ServeDisk.self, ServeNet.self, ServeConsole.self, ServeEntropy.self]
+    subcommands: [
+      ServeDisk.self, ServeNet.self, ServeConsole.self, ServeEntropy.self, ServeVsock.self,
+    ]
   )
 }

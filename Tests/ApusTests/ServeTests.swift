@@ -34,6 +34,10 @@ import Virtio
       ("disk disk --vhost-user s --queues 2 --threads 3", "--threads 3", "1 to 2"),
       ("console stdio --vhost-user s", "no terminal", "unix:F"),
       ("console unix:none/c --vhost-user s", "unix:none/c", "name a path"),
+      ("vsock cid=2,path=v --vhost-user s", "cid=2", "3 to"),
+      ("vsock cid=3,path=none/v --vhost-user s", "none/v", "--vsock"),
+      ("vsock cid=3,path=v,slot=4 --vhost-user s", "slot", "front end"),
+      ("vsock v --vhost-user s", "'v'", "serve vsock --help"),
       ("entropy", "--vhost-user", "serve entropy --help"),
       ("toaster", "toaster", "serve --help"),
     ]

@@ -41,24 +41,78 @@ struct ServedGuestTests {
     }
   }
 
+  @Test(.timeLimit(.minutes(4)))
+  func socketsGoBothWays() async throws {
+    let folder = try TemporaryFolder()
+    let (socket, path) = (folder.path(of: "s"), folder.path(of: "v"))
+    let sent = try folder.file("sent", (0..<100_000).map { UInt8(truncatingIfNeeded: $0 &* 7) })
+
+    let back = folder.path(of: "back")
+
+    let ended = try await BootSlots.shared.run {
+      try await Program.onThread {
+        let relay = try Given.path("APUS_TEST_RELAY")
+        let server = try RunningProgram(
+          try Given.binary(),
+          ["serve", "vsock", "cid=7,path=\(path)", "--vhost-user", socket]
+        )
+        try server.expect("serving", within: 30)
+        let listener = try RunningProgram(relay, ["unix-listen", path + "_5000", "echo"])
+        let guest = try RunningProgram(
+          Given.qemu,
+          try Self.machine + [
+            "-chardev", "socket,id=vsock,path=\(socket)",
+            "-device", "vhost-user-vsock-pci,chardev=vsock",
+            "-append", "console=ttyS0 quiet panic=-1 no_timer_check apus.test=vsock",
+          ]
+        )
+        // Until somebody listens in the guest, connections are closed.
+        let client = try RunningProgram(
+          "/bin/sh",
+          ["-c", "until \(relay) unix \(path) 6000 <\(sent) >\(back); do sleep 0.5; done"]
+        )
+        let ended = try guest.finish(within: 200)
+        _ = try client.finish(within: 30)
+        _ = try listener.finish(within: 30)
+        server.signal(SIGTERM)
+        #expect(try server.finish(within: 30).code == 0)
+        return ended
+      }
+    }
+
+    #expect(ended.code == 0, "\(ended)")
+    #expect(ended.failures == [], "\(ended)")
+    #expect(ended.reports.contains("ok vsock-connect 1000000"), "\(ended)")
+    #expect(ended.reports.contains("ok vsock-listen"), "\(ended)")
+    #expect(try folder.bytes(at: back) == folder.bytes(at: sent))
+  }
+
   private static func arguments(
     _ disk: String,
     _ entropy: String,
     _ properties: [String]
   ) throws -> [String] {
     let device = (["vhost-user-blk-pci", "chardev=disk"] + properties).joined(separator: ",")
-    return [
-      "-M", "pc,accel=tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
-      "-no-reboot", "-serial", "stdio",
-      "-object", "memory-backend-memfd,id=memory,size=256M,share=on",
-      "-numa", "node,memdev=memory",
+    return try machine + [
       "-chardev", "socket,id=disk,path=\(disk)", "-device", device,
       "-chardev", "socket,id=entropy,path=\(entropy)",
       "-device", "vhost-user-rng-pci,chardev=entropy",
-      "-kernel", try Given.path("APUS_TEST_KERNEL_BZIMAGE"),
-      "-initrd", try Given.path("APUS_TEST_INITRD"),
       "-append", "console=ttyS0 quiet panic=-1 no_timer_check apus.test=disk,entropy",
     ]
+  }
+
+  /// A machine whose memory a device can share.
+  private static var machine: [String] {
+    get throws {
+      [
+        "-M", "pc,accel=tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
+        "-no-reboot", "-serial", "stdio",
+        "-object", "memory-backend-memfd,id=memory,size=256M,share=on",
+        "-numa", "node,memdev=memory",
+        "-kernel", try Given.path("APUS_TEST_KERNEL_BZIMAGE"),
+        "-initrd", try Given.path("APUS_TEST_INITRD"),
+      ]
+    }
   }
 
   private func copy(_ source: String, to target: String) throws {

@@ -53,7 +53,7 @@ final class Session {
       onQuit: quit
     )
     networks = try configuration.networks.map { try NetworkLink.open($0) }
-    sockets = try configuration.vsock.map(Self.listen)
+    sockets = try configuration.vsock?.listen()
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start()
   }
@@ -126,17 +126,6 @@ final class Session {
       control.end(.failed("\(error)"))
       processors.stop()
       throw error
-    }
-  }
-
-  /// The host's side of the guest's sockets.
-  private static func listen(
-    _ vsock: MachineConfiguration.Vsock
-  ) throws(MachineError) -> VsockSockets {
-    do throws(SystemError) {
-      return try VsockSockets(path: vsock.path)
-    } catch {
-      throw .vsockSocket(option: vsock.text, reason: error.reason)
     }
   }
 

@@ -12,6 +12,7 @@ public final class Vsock: VirtioDevice {
   public let name: String
 
   private let shared: VsockShared
+  private let keeper = VsockKeeper()
   private let workers: QueueWorkers
 
   /// Makes a socket device.
@@ -66,10 +67,10 @@ public final class Vsock: VirtioDevice {
 
   /// Starts the thread that serves the queues.
   public func activate(_ activation: VirtioActivation) throws {
-    let shared = shared
+    let (shared, keeper) = (shared, keeper)
     try workers.start(activation) { _ in
       do {
-        return try VsockService(shared, activation)
+        return try keeper.take(shared, activation)
       } catch {
         activation.signals.needsReset("cannot start: \(error)")
         return IdleService()
@@ -78,7 +79,13 @@ public final class Vsock: VirtioDevice {
   }
 
   /// Ends the thread, and all connections with it.
-  public func reset() { workers.stop() }
+  public func reset() {
+    workers.stop()
+    keeper.drop()
+  }
+
+  /// Ends the thread; connections stay, and go on with the next activation.
+  public func suspend() { workers.stop() }
 
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }

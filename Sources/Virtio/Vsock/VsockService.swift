@@ -29,7 +29,7 @@ final class VsockService: QueueService {
   static var batch: Int { 32 }
 
   let shared: VsockShared
-  let log: LimitedLog
+  private(set) var log: LimitedLog
   let poller: Poller
   var connections: [UInt64: VsockConnection] = [:]
   var connectionsByPorts: [VsockPorts: VsockConnection] = [:]
@@ -57,6 +57,13 @@ final class VsockService: QueueService {
     poller = try Poller()
     try poller.add(shared.wake.rawValue, token: Token.wake)
     listen()
+  }
+
+  /// Goes on with other queues, maybe in other memory; the old ones have been stopped.
+  func resume(_ activation: VirtioActivation) {
+    log = activation.signals.log
+    chain = DescriptorChain(in: activation.memory)
+    vector = GuestIOVector(activation.memory)
   }
 
   var completions: Int32? { poller.rawValue }

@@ -261,6 +261,101 @@ import Virtio
     #expect(try rig.driver.waitForUsed(queue).written == 45)
   }
 
+  // As behind a vhost-user front end that changes the guest's memory.
+  @Test(arguments: RingKind.allCases)
+  func connectionsOutliveASuspension(ring: RingKind) throws {
+    let memory = try GuestMemory(count: 1 << 20)
+    let folder = try TemporaryFolder()
+    let vsock = try Vsock(VsockSockets(path: folder.path(of: "vsock")), guestCID: 3)
+    let listener = try UnixListener(path: folder.path(of: "vsock_80"))
+    var features: VirtioFeatures = [.version1, .inOrder]
+    if ring.isPacked { features.insert(.packedRing) }
+    let queues = try (0..<2).map { index in
+      try MockQueue(
+        in: memory,
+        at: GuestAddress(0x10000 * UInt64(index + 1)),
+        size: 16,
+        isPacked: ring.isPacked
+      )
+    }
+    let kicks = try (0..<2).map { _ in try EventFD() }
+    let signals = VirtioSignals(
+      "vsock",
+      interrupts: RecordingInterrupts(),
+      logger: LogLines().makeLogger()
+    )
+    func activate() throws {
+      let configurations = queues.indices.map { index in
+        var configuration = VirtqueueConfiguration(
+          index: index,
+          size: 16,
+          descriptorTable: queues[index].descriptorTable,
+          availableRing: queues[index].availableRing,
+          usedRing: queues[index].usedRing,
+          features: features,
+          kick: kicks[index]
+        )
+        configuration.state = signals.takeState(of: index) ?? configuration.state
+        return configuration
+      }
+      try vsock.activate(
+        VirtioActivation(
+          features: features,
+          memory: memory,
+          queues: configurations,
+          signals: signals
+        )
+      )
+    }
+    func send(_ packet: VsockPacket) throws {
+      try memory.write(packet.bytes, at: GuestAddress(0x40000))
+      try queues[1].add([.readable(0x40000, UInt32(packet.bytes.count))])
+      kicks[1].signal()
+      #expect(try waitUntil { try queues[1].takeUsed() != nil })
+    }
+    func next() throws -> VsockPacket {
+      try queues[0].add([.writable(0x50000, 4096)])
+      kicks[0].signal()
+      var written: UInt32 = 0
+      #expect(
+        try waitUntil {
+          written = try queues[0].takeUsed()?.written ?? 0
+          return written > 0
+        }
+      )
+      return try #require(
+        VsockPacket(try memory.read(at: GuestAddress(0x50000), count: Int(written)))
+      )
+    }
+    try activate()
+    var request = VsockPacket(VsockPacket.request, from: 5000, to: 80)
+    request.bufferSize = 65536
+    try send(request)
+    #expect(try next().operation == VsockPacket.response)
+    guard let program = listener.accept() else {
+      Issue.record("nobody has connected")
+      return
+    }
+
+    vsock.suspend()
+    try FileIO.writeAll(program.rawValue, Array("meanwhile".utf8))
+    try activate()
+
+    #expect(try next().data == Array("meanwhile".utf8))
+    var data = VsockPacket(VsockPacket.readWrite, from: 5000, to: 80)
+    data.data = [1, 2, 3]
+    try send(data)
+    var heard: [UInt8] = []
+    #expect(
+      try waitUntil {
+        heard += try FileIO.read(program.rawValue, atMost: 8) ?? []
+        return heard.count == 3
+      }
+    )
+    vsock.reset()
+    #expect(try waitUntil { try FileIO.read(program.rawValue, atMost: 8) == [] })
+  }
+
   @Test func aTransportThatIsResetIsToldOf() throws {
     let rig = try VsockRig()
     let program = try rig.connect()

@@ -1,0 +1,27 @@
+import ArgumentParser
+import Machine
+import RemoteDevice
+import Virtio
+
+/// `apus serve vsock`: sockets between a guest and this host.
+struct ServeVsock: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "vsock",
+    abstract: "Serve sockets between guest and host."
+  )
+
+  @Argument(
+    help: ArgumentHelp("cid=N,path=PATH, as in apus run --vsock.", valueName: "sockets")
+  )
+  var sockets: VsockOption
+
+  @OptionGroup var options: ServeOptions
+
+  mutating func run() throws {
+    let vsock = sockets.vsock
+    guard vsock.address == nil else {
+      throw UserError(message: "cid=\(vsock.cid): slot and address are the front end's to choose")
+    }
+    try options.serve { try ServedVsock.make(vsock) }
+  }
+}
