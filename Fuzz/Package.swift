@@ -12,6 +12,14 @@ let parts: [Target.Dependency] = [
   .product(name: "Logging", package: "swift-log"),
 ]
 
+let names = [
+  "FuzzQueue", "FuzzBlock", "FuzzNet", "FuzzConsole", "FuzzEntropy", "FuzzVsock", "FuzzBalloon",
+  "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser",
+]
+let targets = names.map { name in
+  Target.executableTarget(name: name, dependencies: ["CFuzzer", "FuzzSupport"] + parts)
+}
+
 let package = Package(
   name: "fuzz",
   dependencies: [
@@ -21,11 +29,6 @@ let package = Package(
   targets: [
     .target(name: "CFuzzer"),
     .target(name: "FuzzSupport", dependencies: parts),
-    .executableTarget(name: "FuzzQueue", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
-    .executableTarget(name: "FuzzBlock", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
-    .executableTarget(name: "FuzzInterrupts", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
-    .executableTarget(name: "FuzzFLIC", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
-    .executableTarget(name: "FuzzVhostUser", dependencies: ["CFuzzer", "FuzzSupport"] + parts),
-  ],
+  ] + targets,
   swiftLanguageModes: [.v6]
 )

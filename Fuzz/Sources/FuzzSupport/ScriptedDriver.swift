@@ -1,31 +1,50 @@
 public import GuestMemory
-public import HostOS
+import HostOS
 public import Virtio
 
-/// A driver that does what a script says, which is seldom what it should.
+/// A driver of one queue that does what a script says, which is seldom what it should.
 ///
 /// Memory is made once: two regions that touch at 0x8000, then a hole. Each run begins with zeroes.
+/// Rings are in the first pages, and what descriptors point to is anywhere in the first 64 KiB, unless the
+/// driver is one of several.
 public final class ScriptedDriver {
   /// Guest RAM.
   public let memory: GuestMemory
   private let kick: EventFD
-  private static let count: UInt64 = 0x10000
-  private static let descriptorTable: UInt64 = 0
-  private static let availableRing: UInt64 = 0x1000
-  private static let usedRing: UInt64 = 0x2000
+  private let index: Int
+  private let count: UInt64
+  private let descriptorTable: UInt64
+  private let availableRing: UInt64
+  private let usedRing: UInt64
   private var isPacked = false
   // Where a driver of a packed ring stands, with its wrap counter in bit 15.
   private var place: UInt16 = 0
 
-  /// Makes the memory.
+  /// Makes the memory, and a driver of its only queue.
   public init() throws {
     memory = try GuestMemory([(GuestAddress(0), 0x8000), (GuestAddress(0x8000), 0x8000)])
     kick = try EventFD()
+    index = 0
+    count = 0x10000
+    (descriptorTable, availableRing, usedRing) = (0, 0x1000, 0x2000)
   }
+
+  /// Makes a driver of queue `index` of several, whose rings come after the first 64 KiB.
+  public init(_ index: Int, in memory: GuestMemory) throws {
+    self.memory = memory
+    kick = try EventFD()
+    self.index = index
+    let base = 0x10000 + Self.ringCount * UInt64(index)
+    count = Self.ringCount
+    (descriptorTable, availableRing, usedRing) = (base, base + 0x1000, base + 0x2000)
+  }
+
+  /// The bytes that the rings of one queue take.
+  public static var ringCount: UInt64 { 0x3000 }
 
   /// Clears memory, and places a queue of a size and with the features that the script picks.
   public func begin(_ script: inout Script) throws -> VirtqueueConfiguration {
-    try memory.zero(GuestAddress(0), count: Self.count)
+    try memory.zero(GuestAddress(count == Self.ringCount ? descriptorTable : 0), count: count)
     let choice = script.byte()
     var features: VirtioFeatures = .version1
     if choice & 0x10 != 0 { features.insert(.eventIndex) }
@@ -40,13 +59,13 @@ public final class ScriptedDriver {
       if isPacked { start = start & 0x8000 | start & 0x7FFF % size }
     }
     place = start
-    if !isPacked { try memory.store16(start, at: GuestAddress(Self.availableRing + 2)) }
+    if !isPacked { try memory.store16(start, at: GuestAddress(availableRing + 2)) }
     return VirtqueueConfiguration(
-      index: 0,
+      index: index,
       size: size,
-      descriptorTable: GuestAddress(Self.descriptorTable),
-      availableRing: GuestAddress(Self.availableRing),
-      usedRing: GuestAddress(Self.usedRing),
+      descriptorTable: GuestAddress(descriptorTable),
+      availableRing: GuestAddress(availableRing),
+      usedRing: GuestAddress(usedRing),
       features: features,
       kick: kick,
       state: VirtqueueState(available: start, used: start)
@@ -57,37 +76,93 @@ public final class ScriptedDriver {
   public func step(_ script: inout Script, size: UInt16) throws {
     switch script.byte() % 8 {
     case 0, 1:
-      try storeDescriptor(&script, in: Self.descriptorTable)
+      try storeDescriptor(&script, in: descriptorTable)
     case 2:
       // A table for indirect descriptors, aligned or not, often across the regions.
       try storeDescriptor(&script, in: 0x7F80 + UInt64(script.byte() % 32))
     case 3, 4:
       try offer(UInt16(script.byte()) % size, size: size)
     case 5:
-      try memory.store16(script.word16(), at: GuestAddress(Self.availableRing + 2))
+      try memory.store16(script.word16(), at: GuestAddress(availableRing + 2))
     case 6:
-      try memory.store8(script.byte(), at: GuestAddress(UInt64(script.word16())))
+      let value = script.byte()
+      let place = UInt64(script.word16())
+      // Of several, one byte in two is in rings.
+      let isInRings = count == Self.ringCount && value & 1 == 1
+      try memory.store8(
+        value,
+        at: GuestAddress(isInRings ? descriptorTable + place % Self.ringCount : place)
+      )
     default:
       try storeHeader(&script)
     }
+  }
+
+  /// Makes a chain available by the rules: `bytes`, in one piece or in several, then up to three buffers to
+  /// write to.
+  public func request(_ bytes: [UInt8], _ script: inout Script, size: UInt16) throws {
+    let shape = script.byte()
+    let place = 0x3000 + 0x400 * UInt64(shape & 7)
+    if !bytes.isEmpty { try memory.write(bytes, at: GuestAddress(place)) }
+    let pieces = bytes.isEmpty ? 0 : UInt64(shape >> 3 & 1) + 1
+    var parts: [(address: UInt64, count: UInt32, flags: UInt16)] = []
+    for piece in 0..<pieces {
+      let from = UInt64(bytes.count) * piece / pieces
+      let to = UInt64(bytes.count) * (piece + 1) / pieces
+      parts.append((place + from, UInt32(to - from), 0))
+    }
+    for _ in 0..<(shape >> 4 & 3) {
+      let kind = script.byte()
+      let count = Self.bufferCounts[Int(kind) % Self.bufferCounts.count]
+      parts.append((0x5000 + 0x200 * UInt64(kind >> 4), count, 2))
+    }
+    parts = Array(parts.prefix(Int(size)))
+    guard !parts.isEmpty else { return }
+    let head = UInt16(script.byte()) % size
+    for (offset, part) in parts.enumerated() {
+      let isLast = offset + 1 == parts.count
+      let flags = part.flags | (isLast ? 0 : 1)
+      let number = isPacked ? UInt64(self.place & 0x7FFF) : UInt64((Int(head) + offset) % Int(size))
+      let entry = GuestAddress(descriptorTable + 16 * number)
+      try memory.store64(part.address, at: entry)
+      try memory.store32(part.count, at: entry &+ 8)
+      if isPacked {
+        let state: UInt16 = self.place & 0x8000 != 0 ? 1 << 7 : 1 << 15
+        try memory.store16(head, at: entry &+ 12)
+        try memory.store16(flags | state, at: entry &+ 14)
+        advance(size)
+      } else {
+        try memory.store16(flags, at: entry &+ 12)
+        try memory.store16((head + UInt16(offset) + 1) % size, at: entry &+ 14)
+      }
+    }
+    if !isPacked { try offer(head, size: size) }
+  }
+
+  private static let bufferCounts: [UInt32] = [
+    0, 1, 7, 8, 11, 12, 44, 64, 100, 1526, 4096, 0x8000, 0xA000,
+  ]
+
+  private func advance(_ size: UInt16) {
+    place += 1
+    if place & 0x7FFF == size { place = place & 0x8000 ^ 0x8000 }
   }
 
   /// Makes a descriptor available by the rules: of a packed ring, those from the driver's place on.
   private func offer(_ head: UInt16, size: UInt16) throws {
     guard !isPacked else {
       for _ in 0...(head % 4) {
-        let flags = GuestAddress(Self.descriptorTable + 16 * UInt64(place & 0x7FFF) + 14)
+        let flags = GuestAddress(descriptorTable + 16 * UInt64(place & 0x7FFF) + 14)
         let state: UInt16 = place & 0x8000 != 0 ? 1 << 7 : 1 << 15
         try memory.store16(try memory.load16(at: flags) & 0x7F7F | state, at: flags)
-        place += 1
-        if place & 0x7FFF == size { place = place & 0x8000 ^ 0x8000 }
+        advance(size)
       }
       return
     }
-    let index = try memory.load16(at: GuestAddress(Self.availableRing + 2))
+    let index = try memory.load16(at: GuestAddress(availableRing + 2))
     let slot = UInt64(index & (size - 1))
-    try memory.store16(head, at: GuestAddress(Self.availableRing + 4 + 2 * slot))
-    try memory.store16(index &+ 1, at: GuestAddress(Self.availableRing + 2))
+    try memory.store16(head, at: GuestAddress(availableRing + 4 + 2 * slot))
+    try memory.store16(index &+ 1, at: GuestAddress(availableRing + 2))
   }
 
   /// Writes a descriptor whose fields are mostly plausible.

@@ -25,6 +25,13 @@ public final class Entropy: VirtioDevice {
   /// Zero.
   public func readConfiguration(offset: UInt64, width: Int) -> UInt64 { 0 }
 
+  /// Makes what serves the queue, for a loop other than that of a ``QueueThread``.
+  ///
+  /// It belongs to the thread that calls it; nothing else of the device needs to be active.
+  public func makeService(_ activation: VirtioActivation) -> any QueueService {
+    EntropyService(activation)
+  }
+
   /// Starts the thread that serves the queue.
   public func activate(_ activation: VirtioActivation) throws {
     try workers.start(activation) { _ in EntropyService(activation) }

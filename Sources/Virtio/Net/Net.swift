@@ -94,15 +94,28 @@ public final class Net: VirtioDevice {
   /// Any thread may call; no effect if the driver knows no announcements.
   public func announce() { shared.announce() }
 
+  /// Makes what serves a pair of queues, and with the first pair the control queue, for a loop other than that
+  /// of a ``QueueThread``.
+  ///
+  /// It belongs to the thread that calls it. The one for pair 0 is made first, and ``reset()`` follows the
+  /// last use.
+  ///
+  /// - Throws: `SystemError` if the network refuses what the driver wants, or there is no descriptor left.
+  public func makeService(
+    _ activation: VirtioActivation,
+    pair: Int
+  ) throws(SystemError) -> any QueueService {
+    if pair == 0 { try shared.begin(activation) }
+    return try NetService(shared, pair: pair, mtu: mtu, activation)
+  }
+
   /// Starts the threads that serve the queues.
   public func activate(_ activation: VirtioActivation) throws {
     let (shared, mtu) = (shared, mtu)
     try shared.begin(activation)
-    let isMultiQueue = activation.features.contains(.netMultiQueue)
-    let control = isMultiQueue ? 2 * shared.pairs.count : 2
     try workers.start(activation) { pair in
       do {
-        return try NetService(shared, pair: pair, controlIndex: control, mtu: mtu, activation)
+        return try NetService(shared, pair: pair, mtu: mtu, activation)
       } catch {
         activation.signals.needsReset("cannot start: \(error)")
         return IdleService()

@@ -12,12 +12,12 @@ final class NetService: QueueService {
   init(
     _ shared: NetShared,
     pair: Int,
-    controlIndex: Int,
     mtu: UInt16?,
     _ activation: VirtioActivation
   ) throws(SystemError) {
     self.pair = pair
-    self.controlIndex = controlIndex
+    // 5.1.2: after all pairs, or after the first one if there is no VIRTIO_NET_F_MQ.
+    controlIndex = activation.features.contains(.netMultiQueue) ? 2 * shared.pairs.count : 2
     let port = shared.backend.makePort(pair)
     let limits = shared.limits
     receiver = NetReceiver(
