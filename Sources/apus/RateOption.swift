@@ -1,7 +1,15 @@
+import ArgumentParser
 import Virtio
 
 /// A rate a second, `100M` or `100M/5M` with what may come at once; units as for sizes.
-enum RateOption {
+struct RateOption: ExpressibleByArgument {
+  let rate: RateLimit.Rate
+
+  init?(argument: String) {
+    guard let rate = Self.rate(argument) else { return nil }
+    self.rate = rate
+  }
+
   /// Reads a rate; `nil` if it is none.
   static func rate(_ text: String) -> RateLimit.Rate? {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false).map(String.init)

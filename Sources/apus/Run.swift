@@ -155,6 +155,14 @@ struct Run: ParsableCommand {
   var entropy = true
 
   @Option(
+    help: ArgumentHelp(
+      "Random bytes that the guest may take a second: R[/BURST], such as 64K/4K.",
+      valueName: "rate"
+    )
+  )
+  var entropyRate: RateOption?
+
+  @Option(
     help: ArgumentHelp("When the guest resets the machine: exit or restart.", valueName: "action")
   )
   var onReset = MachineConfiguration.ResetAction.exit
@@ -264,6 +272,7 @@ struct Run: ParsableCommand {
     configuration.console = console.stream
     configuration.ports = ports.map(\.port)
     configuration.hasEntropy = entropy
+    configuration.entropyRate = entropyRate?.rate
     configuration.interruptMode = interruptMode
     configuration.dumpsInterrupts = dumpInterrupts
     configuration.hasDebugExit = debugExit

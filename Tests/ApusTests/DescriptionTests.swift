@@ -75,7 +75,7 @@ import TestSupport
       "--net", "--vsock", "--balloon", "--transport", "--packed-rings", "--queue-threads",
       "--queue-polling",
       "--serial",
-      "--console", "--port", "--entropy", "--on-reset",
+      "--console", "--port", "--entropy", "--entropy-rate", "--on-reset",
       "--accel", "--irqchip",
       "--dump-interrupts", "SIGUSR1", "--debug-exit", "--test-device", "--dry-run", "--log-level",
       "Ctrl-A x", "Ctrl-A h", "EXAMPLES",

@@ -7,7 +7,7 @@ nonisolated(unsafe) let device = try ScriptedDevice(
   ScriptedDevice.Target(
     queueCount: 1,
     features: [],
-    makeService: { Entropy().makeService($0) },
+    makeService: { try Entropy().makeService($0) },
     message: { script, _ in [script.byte()] },
     event: { _ in }
   )

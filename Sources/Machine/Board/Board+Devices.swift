@@ -38,7 +38,12 @@ extension Board {
       devices.append(AttachedDevice(device: console, address: nil, label: console.name))
     }
     if configuration.hasEntropy {
-      let device = Entropy(threads: threads.take(1))
+      let device = Entropy(
+        limiter: configuration.entropyRate.map {
+          RateLimiter(RateLimit(bytes: $0), clock: attachments.clock)
+        },
+        threads: threads.take(1)
+      )
       devices.append(AttachedDevice(device: device, address: nil, label: device.name))
     }
     return devices

@@ -1,3 +1,5 @@
+public import Virtio
+
 /// Everything that a user says about a machine, before any of it exists.
 ///
 /// Plain values; ``MachineConfiguration/validate()`` holds them against what a machine can be.
@@ -88,6 +90,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var ports: [Port] = []
   /// Whether there is a virtio entropy source.
   public var hasEntropy = true
+  /// How many random bytes the guest may take; `nil` is no limit.
+  public var entropyRate: RateLimit.Rate?
   /// Whether a write to port 0xF4 ends the process.
   public var hasDebugExit = false
   /// Whether there are the ports of a test device at 0xE0 and 0x2000.
