@@ -282,7 +282,7 @@ import Virtio
     let signals = VirtioSignals(
       "vsock",
       interrupts: RecordingInterrupts(),
-      logger: LogLines().makeLogger()
+      logger: RecordedLog().makeLogger()
     )
     func activate() throws {
       let configurations = queues.indices.map { index in
