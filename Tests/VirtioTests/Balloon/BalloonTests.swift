@@ -1,6 +1,7 @@
 import Glibc
 import GuestMemory
 import HostOS
+import Synchronization
 import TestSupport
 import Testing
 import Virtio
@@ -173,6 +174,32 @@ import Virtio
     try tell(2000)
     try rig.driver.wait { rig.balloon.statistics.count == 2 }
     #expect(rig.balloon.statistics.latest?[.free] == 2000)
+  }
+
+  @Test func freshStatisticsAreWaitedFor() throws {
+    let rig = try BalloonRig()
+    func tell(_ free: UInt8) throws {
+      try rig.memory.write([4, 0, free, 0, 0, 0, 0, 0, 0, 0], at: GuestAddress(BalloonRig.list))
+      try rig.statistics.add([.readable(BalloonRig.list, 10)])
+      try rig.driver.kick(2, rig.statistics)
+    }
+    try tell(1)
+    try rig.driver.wait { rig.balloon.statistics.count == 1 }
+    let balloon = rig.balloon
+    let fresh = Mutex<BalloonStatistics?>(nil)
+    let thread = try TestThread {
+      let statistics = balloon.freshStatistics(within: 10_000)
+      fresh.withLock { $0 = statistics }
+    }
+    _ = try rig.driver.waitForUsed(rig.statistics)
+    try tell(2)
+    thread.join()
+    let statistics = try #require(fresh.withLock { $0 })
+    #expect(statistics[.free] == 2 && statistics[.total] == nil && !statistics.isEmpty)
+
+    // A driver that does not answer is not waited for any longer.
+    #expect(rig.balloon.freshStatistics(within: 1)?[.free] == 2)
+    #expect(BalloonStatistics().isEmpty)
   }
 
   @Test func statisticsThatWereAskedForBeforeTheDriverToldAnyAreTheFirst() throws {

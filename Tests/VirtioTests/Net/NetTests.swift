@@ -225,4 +225,17 @@ import Virtio
 
     #expect(try rig.driver.waitForUsed(queue).written == 72)
   }
+
+  @Test func aFrameOfOurOwnGoesOutWhileNobodyUsesTheInterface() throws {
+    let network = try FakeNetwork(pairs: 2)
+    let net = try Net(network, address: NetRig.address)
+    #expect(net.pairCount == 2)
+    let frame = NetRig.frame(to: .broadcast)
+    #expect(try net.send(frame))
+    #expect(network.take() == Self.header + frame)
+    try net.setActivePairs(2)
+    #expect(network.activePairs == [2])
+    // What no page can hold is no frame of ours.
+    #expect(try !net.send([UInt8](repeating: 0, count: 5000)))
+  }
 }
