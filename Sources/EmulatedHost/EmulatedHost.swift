@@ -28,7 +28,7 @@ public struct EmulatedHost {
   }
 
   /// What the user's signals are to the command inside.
-  static var passedSignals: [Int32] { [SIGTERM, SIGINT, SIGHUP, SIGUSR1] }
+  static var passedSignals: [Int32] { [SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2] }
 
   /// Describes an emulated host.
   public init(image: EmulatedHostImage, memory: UInt64, channels: [Channel] = []) {
@@ -39,7 +39,7 @@ public struct EmulatedHost {
 
   /// Boots the host, runs the command in it, and relays everything until it ends.
   ///
-  /// SIGTERM, SIGINT, SIGHUP and SIGUSR1 are passed on to the command.
+  /// SIGTERM, SIGINT, SIGHUP, SIGUSR1 and SIGUSR2 are passed on to the command.
   ///
   /// - Parameter request: What to run.
   /// - Returns: The command's exit code.

@@ -105,11 +105,18 @@ extension EmulatedHost {
     private mutating func pass(_ signal: Int32) throws {
       guard isReady else {
         // Nothing runs inside yet, so there is nothing to end but the host.
-        if signal == SIGUSR1 { isReportWanted = true } else { exitCode = 0 }
+        switch signal {
+        case SIGUSR1: isReportWanted = true
+        // What has changed until then is found at the start.
+        case SIGUSR2: break
+        default: exitCode = 0
+        }
         return
       }
       try FileIO.writeAll(control, [UInt8(truncatingIfNeeded: signal)])
-      if signal != SIGUSR1 { deadline = MonotonicClock.seconds + Self.endLimit }
+      if ![SIGUSR1, SIGUSR2].contains(signal) {
+        deadline = MonotonicClock.seconds + Self.endLimit
+      }
     }
 
     private mutating func readControl() throws {

@@ -18,8 +18,9 @@ struct Apus: ParsableCommand {
     StandardStreams.fillGaps()
     // A client of a socket that goes away is an error to handle, not a signal to die of.
     _ = signal(SIGPIPE, SIG_IGN)
-    // It asks for a report, and waits until there is something to report: nobody is to die of asking early.
-    Signals.block([SIGUSR1])
+    // They ask for a report and for a look at the disks, and wait until there is something to report or to
+    // look at: nobody is to die of asking early.
+    Signals.block([SIGUSR1, SIGUSR2])
     Glibc.exit(perform(Array(CommandLine.arguments.dropFirst())))
   }
 

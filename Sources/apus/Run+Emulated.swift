@@ -76,6 +76,7 @@ extension Run {
     var writable: [String] = []
     var readable: [String] = []
     for disk in configuration.disks {
+      guard case .file = disk.source else { continue }
       guard !Self.isBlockDevice(disk.path) else {
         throw UserError(
           message: "--disk \(disk.path): an emulated host cannot use a block device; "

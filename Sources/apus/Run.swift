@@ -63,10 +63,13 @@ struct Run: ParsableCommand {
   @Option(
     name: .customLong("disk"),
     help: ArgumentHelp(
-      "A disk: FILE[,readonly][,slot=N]. Repeat for more; the first is /dev/vda. slot is the PCI "
-        + "device number; with --transport mmio, address=A places the registers instead.",
+      "A disk: FILE or null:SIZE, then any of ,readonly ,direct ,cache=writethrough ,engine=sync "
+        + ",queues=N ,serial=TEXT ,id=NAME ,bps=RATE[/BURST] ,iops=RATE[/BURST] ,slot=N. Repeat for "
+        + "more; the first is /dev/vda. slot is the PCI device number; with --transport mmio, "
+        + "address=A places the registers instead.",
       valueName: "disk"
-    )
+    ),
+    transform: DiskOption.init(parsing:)
   )
   var disks: [DiskOption] = []
 

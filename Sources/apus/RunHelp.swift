@@ -32,5 +32,6 @@ enum RunHelp {
       to it. They end it at once if it does not, if a second one comes, and
       after 10 seconds. SIGUSR1 prints the state of interrupt controllers,
       network interfaces and balloon on standard error, and the guest goes on.
+      SIGUSR2 tells it of disks that have changed their size.
     """
 }

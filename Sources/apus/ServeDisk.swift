@@ -11,8 +11,9 @@ struct ServeDisk: ParsableCommand {
   )
 
   @Argument(
-    help: ArgumentHelp("The disk: FILE[,readonly].", valueName: "disk"),
-    completion: .file()
+    help: ArgumentHelp("The disk, as for apus run --disk.", valueName: "disk"),
+    completion: .file(),
+    transform: DiskOption.init(parsing:)
   )
   var disk: DiskOption
 
@@ -47,17 +48,20 @@ struct ServeDisk: ParsableCommand {
     guard disk.disk.address == nil else {
       throw UserError(message: "\(disk.disk.path): slot and address are the front end's to choose")
     }
-    let (path, isReadOnly) = (disk.disk.path, disk.disk.isReadOnly)
+    guard disk.disk.queueCount == nil else {
+      throw UserError(message: "\(disk.disk.path),queues=…: say --queues instead")
+    }
+    let disk = disk.disk
     let (queues, threads) = (queues, threads ?? min(queues, HostProcessors.count))
     try options.serve {
-      let image = try DiskImage(opening: path, readOnly: isReadOnly)
+      let source = try disk.open()
       let workers = try (0..<threads).map { number throws(SystemError) in
         try QueueThread("disk.\(number)", polling: .adaptive)
       }
       return Block(
-        image,
-        name: "disk",
-        options: Block.Options(queueCount: queues),
+        source,
+        name: disk.name ?? "disk",
+        options: try disk.options(queueCount: queues),
         threads: workers
       )
     }

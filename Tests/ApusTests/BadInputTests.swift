@@ -33,6 +33,12 @@ import TestSupport
     Case("run KERNEL --disk folder", "folder", "disk image"),
     Case("run KERNEL --disk disk --disk disk", "disk disk", ",readonly"),
     Case("run KERNEL --disk disk,bogus", "disk,bogus", "--help"),
+    Case("run KERNEL --disk disk,cache=none", "cache=none", "writethrough"),
+    Case("run KERNEL --disk disk,queues=65", "queues=65", "1 to 64"),
+    Case("run KERNEL --disk disk,bps-burst=1M", "bps-burst", "--help"),
+    Case("run KERNEL --disk null:1G,direct", "direct", "leave it out"),
+    Case("run KERNEL --disk null:x", "null:x", "null:1G"),
+    Case("run KERNEL --disk disk,id=d --disk other,id=d", "id=d", "another"),
     Case("run KERNEL --disk disk,slot=4 --disk other,slot=4", "device 4", "another"),
     Case("run KERNEL --disk disk,slot=32", "32", "1 to 31"),
     Case(

@@ -1,5 +1,6 @@
 import Machine
 import Testing
+import Virtio
 
 @testable import apus
 
@@ -27,6 +28,67 @@ import Testing
   @Test func aDoubledCommaBelongsToTheDisksName() throws {
     let option = try #require(DiskOption(argument: "a,,b.img,address=0xfeb00000"))
     #expect(option.disk == MachineConfiguration.Disk(path: "a,b.img", address: 0xFEB0_0000))
+  }
+
+  @Test func aDiskTakesWhatItIsToBe() throws {
+    let option = try DiskOption(
+      parsing: "a.img,direct,cache=writethrough,engine=sync,queues=3,serial=s-1,id=root,"
+        + "bps=100M/16M,iops=2000,iops-burst=50"
+    )
+    var disk = MachineConfiguration.Disk(path: "a.img")
+    disk.isDirect = true
+    disk.cache = .writeThrough
+    disk.engine = .calls
+    disk.queueCount = 3
+    disk.serial = "s-1"
+    disk.name = "root"
+    disk.limit.bytes = RateLimit.Rate(perSecond: 100 << 20, burst: 16 << 20)
+    disk.limit.operations = RateLimit.Rate(perSecond: 2000, burst: 50)
+    #expect(option.disk == disk)
+  }
+
+  @Test func aDiskWithoutStorageHasASize() throws {
+    #expect(try DiskOption(parsing: "null:2M").disk == MachineConfiguration.Disk(.null(2 << 20)))
+    #expect(try DiskOption(parsing: "./null:2M").disk.source == .file("./null:2M"))
+  }
+
+  @Test(
+    arguments: [
+      ("a,ro", "ro is none of its options"), ("a,slot=x", "slot=x is no number"),
+      ("a,cache=none", "cache=none is none of writeback, writethrough"),
+      ("a,engine=aio", "engine=aio is none of auto, io_uring, sync"),
+      ("a,bps=0", "bps=0 is no rate"),
+      ("a,iops=5,iops-burst=x", "iops-burst=x is none"), ("a,bps-burst=4K", "nothing without bps"),
+      ("null:", "null: needs a size, such as null:1G"),
+      (",readonly", "begins with the name of a file"),
+    ]
+  )
+  func whatIsWrongWithADiskIsSaid(text: String, message: String) throws {
+    let error = #expect(throws: DiskOption.Failure.self) { _ = try DiskOption(parsing: text) }
+    #expect(error?.description.contains(message) == true)
+  }
+
+  @Test(
+    arguments: [
+      ("a,queues=0", "queues=0: a disk has 1 to 64 queues"), ("a,queues=65", "1 to 64"),
+      ("a,serial=", "an identification has 1 to 20 bytes"), ("a,id=a b", "a name has 1 to 32"),
+      ("null:100", "100 bytes are no whole number of sectors"), ("null:0", "multiple of 512"),
+      ("null:1M,direct", "that is for files"), ("null:1M,engine=sync", "that is for files"),
+    ]
+  )
+  func whatADiskCannotBeIsSaid(text: String, message: String) throws {
+    var machine = MachineConfiguration(kernel: "k")
+    machine.disks = [try DiskOption(parsing: text).disk]
+    let error = #expect(throws: DiskError.self) { try machine.validate() }
+    #expect(error?.description.hasPrefix("--disk ") == true)
+    #expect(error?.description.contains(message) == true)
+  }
+
+  @Test func twoDisksHaveTwoNames() throws {
+    var machine = MachineConfiguration(kernel: "k")
+    machine.disks = try ["a,id=x", "b,id=x"].map { try DiskOption(parsing: $0).disk }
+    let error = #expect(throws: DiskError.self) { try machine.validate() }
+    #expect(error?.description == "--disk b,id=x: a has that name; give one of them another")
   }
 
   @Test(arguments: ["", ",readonly", "a,ro", "a,slot=", "a,slot=x", "a,readonly=1"])

@@ -41,7 +41,7 @@ struct Row {
   static var byteCount: UInt64 { 512 << 20 }
 
   func makeBlock() throws -> Block {
-    guard let path else { return Block(NullDisk(count: Self.byteCount), name: "null") }
+    guard let path else { return Block(DiskSource(NullDisk(count: Self.byteCount)), name: "null") }
     let options = DiskImage.Options(isDirect: isDirect, engine: engine)
     return Block(try DiskImage(opening: path, options), name: "disk")
   }

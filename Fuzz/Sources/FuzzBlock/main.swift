@@ -33,7 +33,7 @@ nonisolated(unsafe) let signals = VirtioSignals(
 /// Disks whose requests are done in different ways.
 nonisolated(unsafe) let blocks = [
   Block(try makeDisk(.ring), name: "ring"), Block(try makeDisk(.calls), name: "calls"),
-  Block(NullDisk(count: 64 * 512), name: "null"),
+  Block(DiskSource(NullDisk(count: 64 * 512)), name: "null"),
 ]
 // By disk and features: making one costs much more than a run.
 nonisolated(unsafe) var services: [[UInt64]: any QueueService] = [:]

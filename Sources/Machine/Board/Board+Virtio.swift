@@ -24,14 +24,18 @@ extension Board {
     var devices: [AttachedDevice] = []
     var threads = try QueueThreads(configuration)
     for (index, disk) in configuration.disks.enumerated() {
-      let image = try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
+      let options = try disk.options(
+        queueCount: configuration.processorCount,
+        clock: attachments.clock
+      )
       let device = Block(
-        image,
-        name: "disk\(index)",
-        options: Block.Options(queueCount: configuration.processorCount),
-        threads: threads.take(configuration.processorCount),
+        try attachments.disks?[index] ?? disk.open(),
+        name: disk.name ?? "disk\(index)",
+        options: options,
+        threads: threads.take(options.queueCount),
         polling: threads.polling
       )
+      disks.append(device)
       devices.append(AttachedDevice(device: device, address: disk.address, label: disk.path))
     }
     devices += try makeDevices(attachments, &threads)

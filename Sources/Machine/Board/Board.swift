@@ -18,6 +18,8 @@ final class Board {
     var serial: (any SerialBackend)?
     /// The device behind the virtio console; `nil` if there is none.
     var console: Console?
+    /// What the disks store their sectors in, in order; `nil` opens that now.
+    var disks: [DiskSource]?
     /// What the network interfaces are connected to, in order; those that are missing lead nowhere.
     var networks: [any NetBackend] = []
     /// The host's side of the guest's sockets; `nil` if there are none.
@@ -40,6 +42,8 @@ final class Board {
 
   /// What the guest finds on which interrupt, for the description.
   private(set) var interrupts: [(name: String, gsi: GSI)] = []
+  /// The disks, in order.
+  var disks: [Block] = []
   /// The network interfaces, and the balloon, for the report.
   var networks: [Net] = []
   var balloon: Balloon?

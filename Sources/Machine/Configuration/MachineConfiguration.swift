@@ -36,24 +36,6 @@ public struct MachineConfiguration: Equatable, Sendable {
     case device(String)
   }
 
-  /// A disk.
-  public struct Disk: Equatable, Sendable {
-    /// The image file or block device.
-    public var path: String
-    /// Whether the guest may only read it.
-    public var isReadOnly: Bool
-    /// Where it sits: a PCI device number (1–31) or the address of its registers; `nil` is the
-    /// next.
-    public var address: UInt64?
-
-    /// Describes the disk in the file at `path`.
-    public init(path: String, isReadOnly: Bool = false, address: UInt64? = nil) {
-      self.path = path
-      self.isReadOnly = isReadOnly
-      self.address = address
-    }
-  }
-
   /// The kernel image.
   public var kernel: String
   /// How the kernel is entered; `nil` is what its file says.
@@ -111,7 +93,7 @@ public struct MachineConfiguration: Equatable, Sendable {
 
   /// Checks what does not need a file or the host.
   ///
-  /// - Throws: ``MachineError`` or ``NetworkError``, the first that is wrong.
+  /// - Throws: ``MachineError``, ``DiskError`` or ``NetworkError``, the first that is wrong.
   public func validate() throws {
     guard (1...Self.processorLimit).contains(processorCount) else {
       throw MachineError.processorCount(processorCount)
@@ -119,6 +101,7 @@ public struct MachineConfiguration: Equatable, Sendable {
     try queues.validate()
     if serial == .standard, console == .standard { throw MachineError.standardStreamTaken }
     try validatePorts()
+    try validateDisks()
     try validateNetworks()
     try validateVsock()
     try validateBalloon()

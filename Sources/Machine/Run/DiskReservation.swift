@@ -4,14 +4,12 @@ import Virtio
 ///
 /// They are free again when the value goes.
 public final class DiskReservation: Sendable {
-  private let images: [DiskImage]
+  private let disks: [DiskSource]
 
   /// Opens and locks the disks of `configuration`.
   ///
   /// - Throws: What is wrong with one of them; see ``Machine/isUserError(_:)``.
   public init(_ configuration: MachineConfiguration) throws {
-    images = try configuration.disks.map { disk throws(DiskImageError) in
-      try DiskImage(opening: disk.path, readOnly: disk.isReadOnly)
-    }
+    disks = try configuration.disks.map { try $0.open() }
   }
 }

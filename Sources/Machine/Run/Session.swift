@@ -24,6 +24,7 @@ final class Session {
   private let signals: SignalQueue
   private let serial: StreamPort
   private let console: HostConsole
+  private let disks: [DiskSource]
   private let networks: [any NetBackend]
   private let sockets: VsockSockets?
   private let current = CurrentControl()
@@ -44,7 +45,7 @@ final class Session {
       throw MachineError.hostProcessorLimit(asked: configuration.processorCount, limit: limit)
     }
     // Before any thread: each of them then has these signals blocked.
-    signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGUSR1])
+    signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP, SIGUSR1, SIGUSR2])
     let quit = { @Sendable [current] in current.stop() }
     serial = try StreamPort(configuration.serial, onQuit: quit)
     console = try HostConsole(
@@ -52,6 +53,7 @@ final class Session {
       ports: configuration.ports,
       onQuit: quit
     )
+    disks = try configuration.disks.map { try $0.open() }
     networks = try configuration.networks.map { try NetworkLink.open($0) }
     sockets = try configuration.vsock?.listen()
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
@@ -85,6 +87,7 @@ final class Session {
       attachments: Board.Attachments(
         serial: output,
         console: try console.makeDevice(),
+        disks: disks,
         networks: networks,
         sockets: sockets,
         system: control,
@@ -216,6 +219,8 @@ final class Session {
       while let signal = signals.next() {
         if signal == SIGUSR1 {
           report(board, processors, isRunning: true)
+        } else if signal == SIGUSR2 {
+          resizeDisks(of: board)
         } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()
@@ -227,6 +232,18 @@ final class Session {
       }
       if let deadline, MonotonicClock.seconds >= deadline { control.end(.stopped) }
       if processors.haveHalted() { control.end(.halted) }
+    }
+  }
+
+  /// Tells the guest of disks that have changed their size.
+  private func resizeDisks(of board: Board) {
+    for (disk, source) in zip(board.disks, disks) {
+      do {
+        let (count, hasChanged) = try disk.resize()
+        if hasChanged { logger.notice("\(disk.name): \(source.path) has \(count) bytes now") }
+      } catch {
+        logger.warning("\(disk.name): \(error)")
+      }
     }
   }
 

@@ -6,7 +6,7 @@ public final class Block: VirtioDevice {
   public struct Options: Sendable {
     /// What the guest reads as its identification, 20 bytes of it; the name if not given.
     public var serial: String?
-    /// How many queues it has, 1 to 64; as many as the guest has processors is good.
+    /// How many queues it has, 1 to ``Block/queueLimit``; as many as the guest has processors is good.
     public var queueCount: Int
     /// The most entries of a queue, a power of 2, and by it of buffers in a request: the driver's queues
     /// must not be smaller where something else than the device chooses their size.
@@ -39,6 +39,8 @@ public final class Block: VirtioDevice {
     }
   }
 
+  /// The most queues.
+  public static var queueLimit: Int { 64 }
   /// The length of the identification string in bytes (5.2.6).
   public static var serialCount: Int { 20 }
 
@@ -57,33 +59,38 @@ public final class Block: VirtioDevice {
   private let signals = Mutex<VirtioSignals?>(nil)
   private let isNoticed = Atomic(false)
 
-  /// Makes a disk over a file or block device.
+  /// Makes a disk.
   ///
   /// - Parameters:
-  ///   - image: What it stores its sectors in.
+  ///   - source: What it stores its sectors in.
   ///   - name: Its name in log lines and of its thread, such as `disk0`.
   ///   - options: What else it has.
   ///   - threads: Serve the queues, dealt out in turn; without any, each queue gets one of its own.
   ///   - polling: How threads of its own wait.
   public convenience init(
+    _ source: DiskSource,
+    name: String,
+    options: Options = Options(),
+    threads: [QueueThread] = [],
+    polling: QueuePolling = .off
+  ) {
+    self.init(
+      storage: source.storage,
+      name: name,
+      options: options,
+      threads: threads,
+      polling: polling
+    )
+  }
+
+  /// Makes a disk over a file or block device.
+  public convenience init(
     _ image: DiskImage,
     name: String,
     options: Options = Options(),
-    threads: [QueueThread] = [],
-    polling: QueuePolling = .off
+    threads: [QueueThread] = []
   ) {
-    self.init(storage: image, name: name, options: options, threads: threads, polling: polling)
-  }
-
-  /// Makes a disk without storage.
-  public convenience init(
-    _ null: NullDisk,
-    name: String,
-    options: Options = Options(),
-    threads: [QueueThread] = [],
-    polling: QueuePolling = .off
-  ) {
-    self.init(storage: null, name: name, options: options, threads: threads, polling: polling)
+    self.init(DiskSource(image), name: name, options: options, threads: threads)
   }
 
   init(
@@ -93,7 +100,7 @@ public final class Block: VirtioDevice {
     threads: [QueueThread],
     polling: QueuePolling
   ) {
-    precondition((1...64).contains(options.queueCount), "\(options.queueCount) queues")
+    precondition((1...Self.queueLimit).contains(options.queueCount), "\(options.queueCount) queues")
     self.storage = storage
     self.name = name
     self.options = options.named(name)
