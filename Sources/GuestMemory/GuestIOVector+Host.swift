@@ -15,6 +15,14 @@ extension GuestIOVector {
     return true
   }
 
+  /// The ranges, if they are one run of bytes in the host; valid while the memory is, and not touched
+  /// but by the device that it is handed to.
+  @unsafe
+  public borrowing func singleRun() -> UnsafeMutableRawBufferPointer? {
+    guard let segment = unsafe segments.first, unsafe segments.count == 1 else { return nil }
+    return unsafe UnsafeMutableRawBufferPointer(start: segment.iov_base, count: segment.iov_len)
+  }
+
   /// Fills the ranges with zeroes; they are not used up.
   public borrowing func fillWithZeroes() {
     for index in unsafe segments.indices {

@@ -3,7 +3,7 @@ import Glibc
 import HostOS
 
 /// A list of guest ranges for scattered host I/O, so that file data goes to and from guest RAM
-/// without a copy and no pointer leaves this module.
+/// without a copy and no pointer leaves this module but through ``singleRun()``.
 ///
 /// Owned by one queue's thread and used again for each request: after the first few requests it
 /// allocates nothing. The memory it was made for stays alive as long as it. A transfer uses the

@@ -2,7 +2,7 @@ import ArgumentParser
 import Machine
 import Virtio
 
-/// `--disk FILE|null:SIZE`, with more after commas; a comma in the file's name is written twice.
+/// `--disk FILE|nbd:ADDRESS|null:SIZE`, with more after commas; a comma in the file's name is written twice.
 struct DiskOption: ExpressibleByArgument {
   let disk: MachineConfiguration.Disk
 
@@ -12,8 +12,8 @@ struct DiskOption: ExpressibleByArgument {
   }
 
   static var names: String {
-    "readonly, direct, cache, engine, queues, serial, id, bps, bps-burst, iops, iops-burst, slot and "
-      + "address"
+    "readonly, direct, cache, engine, timeout, reconnect, queues, serial, id, bps, bps-burst, iops, "
+      + "iops-burst, slot and address"
   }
 
   init?(argument: String) {
@@ -36,8 +36,10 @@ struct DiskOption: ExpressibleByArgument {
       case ("direct", nil): disk.isDirect = true
       case ("cache", let value?): disk.cache = try choice(name, value)
       case ("engine", let value?): disk.engine = try choice(name, value)
+      case ("timeout", let value?): disk.timeout = try count(name, value)
+      case ("reconnect", let value?): disk.reconnect = try count(name, value)
       case ("queues", let value?):
-        disk.queueCount = Int(truncatingIfNeeded: try number(name, value, atMost: 1 << 20))
+        disk.queueCount = try count(name, value)
       case ("serial", let value?): disk.serial = value
       case ("id", let value?): disk.name = value
       case ("bps", let value?): disk.limit.bytes = try rate(name, value)
@@ -60,6 +62,15 @@ struct DiskOption: ExpressibleByArgument {
 
   private static func source(_ text: String) throws(Failure) -> MachineConfiguration.Disk.Source {
     guard !text.isEmpty else { throw Failure(description: "it begins with the name of a file") }
+    if NBDAddress.isAddress(text) {
+      guard let address = NBDAddress(text) else {
+        throw Failure(
+          description: "\(text) is none of nbd:unix:PATH[:EXPORT], nbd://HOST[:PORT]/EXPORT and "
+            + "nbd+unix:///EXPORT?socket=PATH; a file is ./\(text)"
+        )
+      }
+      return .nbd(address)
+    }
     guard text.hasPrefix("null:") else { return .file(text) }
     guard let size = ByteSize(argument: String(text.dropFirst(5))) else {
       throw Failure(description: "\(text) needs a size, such as null:1G; a file is ./\(text)")
@@ -76,6 +87,10 @@ struct DiskOption: ExpressibleByArgument {
       throw Failure(description: "\(name)=\(text) is none of \(all)")
     }
     return choice
+  }
+
+  private static func count(_ name: String, _ text: String) throws(Failure) -> Int {
+    Int(truncatingIfNeeded: try number(name, text, atMost: 1 << 20))
   }
 
   private static func number(

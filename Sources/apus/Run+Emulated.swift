@@ -76,6 +76,13 @@ extension Run {
     var writable: [String] = []
     var readable: [String] = []
     for disk in configuration.disks {
+      if case .nbd = disk.source {
+        throw UserError(
+          message:
+            "--disk \(disk.path): an emulated host does not reach servers of this one; use a "
+            + "raw file: qemu-img convert -O raw"
+        )
+      }
       guard case .file = disk.source else { continue }
       guard !Self.isBlockDevice(disk.path) else {
         throw UserError(

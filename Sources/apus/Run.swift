@@ -63,10 +63,10 @@ struct Run: ParsableCommand {
   @Option(
     name: .customLong("disk"),
     help: ArgumentHelp(
-      "A disk: FILE or null:SIZE, then any of ,readonly ,direct ,cache=writethrough ,engine=sync "
-        + ",queues=N ,serial=TEXT ,id=NAME ,bps=RATE[/BURST] ,iops=RATE[/BURST] ,slot=N. Repeat for "
-        + "more; the first is /dev/vda. slot is the PCI device number; with --transport mmio, "
-        + "address=A places the registers instead.",
+      "A disk: FILE, nbd:unix:SOCKET, an NBD URI or null:SIZE, then any of ,readonly ,direct "
+        + ",cache=writethrough ,engine=sync ,reconnect=S ,timeout=S ,queues=N ,serial=TEXT ,id=NAME "
+        + ",bps=RATE[/BURST] ,iops=RATE[/BURST] ,slot=N. Repeat for more; the first is /dev/vda. slot "
+        + "is the PCI device number; with --transport mmio, address=A places the registers instead.",
       valueName: "disk"
     ),
     transform: DiskOption.init(parsing:)

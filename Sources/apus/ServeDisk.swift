@@ -19,11 +19,12 @@ struct ServeDisk: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How many queues a front end may use, 1 to 64; unused ones cost nothing.",
+      "How many queues a front end may use, 1 to 64; unused ones cost nothing, but with NBD each has a "
+        + "connection. 64 if not given, 1 with NBD.",
       valueName: "n"
     )
   )
-  var queues = 64
+  var queues: Int?
 
   @Option(
     help: ArgumentHelp(
@@ -37,6 +38,8 @@ struct ServeDisk: ParsableCommand {
   @OptionGroup var options: ServeOptions
 
   mutating func run() throws {
+    let isServer = if case .nbd = disk.disk.source { true } else { false }
+    let queues = queues ?? (isServer ? 1 : Block.queueLimit)
     guard (1...64).contains(queues) else {
       throw UserError(message: "--queues \(queues): a disk has 1 to 64 queues")
     }
@@ -51,9 +54,10 @@ struct ServeDisk: ParsableCommand {
     guard disk.disk.queueCount == nil else {
       throw UserError(message: "\(disk.disk.path),queues=…: say --queues instead")
     }
-    let disk = disk.disk
-    let (queues, threads) = (queues, threads ?? min(queues, HostProcessors.count))
-    try options.serve {
+    var disk = disk.disk
+    disk.queueCount = queues
+    let threads = threads ?? min(queues, HostProcessors.count)
+    try options.serve { [disk] in
       let source = try disk.open()
       let workers = try (0..<threads).map { number throws(SystemError) in
         try QueueThread("disk.\(number)", polling: .adaptive)

@@ -47,6 +47,16 @@ import Virtio
     #expect(option.disk == disk)
   }
 
+  @Test(
+    arguments: [
+      "nbd:unix:/run/a.sock", "nbd:unix:a.sock:disk", "nbd://host/disk", "nbd+unix:///?socket=/a",
+    ]
+  )
+  func aDiskCanBeAServers(text: String) throws {
+    let address = try #require(NBDAddress(text))
+    #expect(try DiskOption(parsing: "\(text),readonly").disk.source == .nbd(address))
+  }
+
   @Test func aDiskWithoutStorageHasASize() throws {
     #expect(try DiskOption(parsing: "null:2M").disk == MachineConfiguration.Disk(.null(2 << 20)))
     #expect(try DiskOption(parsing: "./null:2M").disk.source == .file("./null:2M"))
@@ -59,6 +69,7 @@ import Virtio
       ("a,engine=aio", "engine=aio is none of auto, io_uring, sync"),
       ("a,bps=0", "bps=0 is no rate"),
       ("a,iops=5,iops-burst=x", "iops-burst=x is none"), ("a,bps-burst=4K", "nothing without bps"),
+      ("nbd:host:10809", "none of nbd:unix:PATH[:EXPORT]"),
       ("null:", "null: needs a size, such as null:1G"),
       (",readonly", "begins with the name of a file"),
     ]
@@ -73,7 +84,8 @@ import Virtio
       ("a,queues=0", "queues=0: a disk has 1 to 64 queues"), ("a,queues=65", "1 to 64"),
       ("a,serial=", "an identification has 1 to 20 bytes"), ("a,id=a b", "a name has 1 to 32"),
       ("null:100", "100 bytes are no whole number of sectors"), ("null:0", "multiple of 512"),
-      ("null:1M,direct", "that is for files"), ("null:1M,engine=sync", "that is for files"),
+      ("nbd://host/,direct", "that is for files"), ("null:1M,direct", "that is for files"),
+      ("null:1M,engine=sync", "that is for files"),
     ]
   )
   func whatADiskCannotBeIsSaid(text: String, message: String) throws {

@@ -33,11 +33,17 @@ struct BlockRig {
     without: VirtioFeatures = [],
     in folder: TemporaryFolder
   ) throws {
+    let source = DiskSource(try DiskImage(opening: path, options))
+    try self.init(source, without: without, in: folder)
+  }
+
+  /// Over what is open.
+  init(_ source: DiskSource, without: VirtioFeatures = [], in folder: TemporaryFolder) throws {
     self.folder = folder
-    self.path = path
+    path = source.path
     rig = try DeviceRig(
       Block(
-        try DiskImage(opening: path, options),
+        source,
         name: "disk0",
         options: Block.Options(serial: "serial-7")
       )

@@ -9,6 +9,10 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
   case size(String, UInt64)
   /// An option is about files only.
   case onlyFiles(String, String)
+  /// An option is about servers only.
+  case onlyServers(String, String)
+  /// A time is out of range.
+  case time(String, String, Int)
   /// The number of queues is out of range.
   case queues(String, Int)
   /// The identification is empty or too long.
@@ -25,6 +29,10 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
       "--disk \(disk): \(count) bytes are no whole number of sectors; give it a multiple of 512"
     case .onlyFiles(let disk, let option):
       "--disk \(disk),\(option): that is for files and block devices; leave it out"
+    case .onlyServers(let disk, let option):
+      "--disk \(disk),\(option)=…: that is for NBD servers; leave it out"
+    case .time(let disk, let option, let seconds):
+      "--disk \(disk),\(option)=\(seconds): that is 1 to 3600 seconds\(option == "reconnect" ? ", or 0" : "")"
     case .queues(let disk, let count):
       "--disk \(disk),queues=\(count): a disk has 1 to \(Block.queueLimit) queues"
     case .serial(let disk, let text):

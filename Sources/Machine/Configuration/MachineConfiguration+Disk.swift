@@ -7,6 +7,8 @@ extension MachineConfiguration {
     public enum Source: Equatable, Sendable {
       /// A raw image file or block device.
       case file(String)
+      /// What a server of the network block device protocol has.
+      case nbd(NBDAddress)
       /// Nothing: so many bytes that read as zeroes.
       case null(UInt64)
     }
@@ -29,12 +31,16 @@ extension MachineConfiguration {
     public var engine: DiskImage.Engine?
     /// When a write is on stable storage.
     public var cache = Cache.writeBack
-    /// How many queues it has; `nil` is as many as the guest has processors.
+    /// How many queues it has; `nil` is as many as the guest has processors, and one for a server.
     public var queueCount: Int?
     /// What the guest reads as its identification; `nil` is its name.
     public var serial: String?
     /// What log lines call it; `nil` is `disk` with its number.
     public var name: String?
+    /// How long a server may take over a request, in seconds; `nil` is ``NBDDisk/Options/timeout``.
+    public var timeout: Int?
+    /// How long requests wait for a server that was lost, in seconds; `nil` is not at all.
+    public var reconnect: Int?
     /// How much the guest may read and write.
     public var limit = RateLimit()
     /// Where it sits: a PCI device number (1–31) or the address of its registers; `nil` is the
@@ -57,6 +63,7 @@ extension MachineConfiguration {
     public var path: String {
       switch source {
       case .file(let path): path
+      case .nbd(let address): address.description
       case .null(let count): "null:\(count)"
       }
     }
@@ -85,6 +92,15 @@ extension MachineConfiguration.Disk {
     } else {
       if isDirect { throw .onlyFiles(path, "direct") }
       if engine != nil { throw .onlyFiles(path, "engine") }
+    }
+    if case .nbd = source {
+    } else {
+      if timeout != nil { throw .onlyServers(path, "timeout") }
+      if reconnect != nil { throw .onlyServers(path, "reconnect") }
+    }
+    if let timeout, !(1...3600).contains(timeout) { throw .time(path, "timeout", timeout) }
+    if let reconnect, !(0...3600).contains(reconnect) {
+      throw .time(path, "reconnect", reconnect)
     }
     if let queueCount, !(1...Block.queueLimit).contains(queueCount) {
       throw .queues(path, queueCount)

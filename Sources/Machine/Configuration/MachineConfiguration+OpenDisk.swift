@@ -16,6 +16,11 @@ extension MachineConfiguration.Disk {
         engine: engine ?? .auto
       )
       return DiskSource(try DiskImage(opening: path, options))
+    case .nbd(let address):
+      var options = NBDDisk.Options(isReadOnly: isReadOnly, connectionCount: queueCount ?? 1)
+      if let timeout { options.timeout = .seconds(timeout) }
+      if let reconnect { options.reconnect = .seconds(reconnect) }
+      return DiskSource(try NBDDisk(address, options))
     case .null(let count):
       return DiskSource(NullDisk(count: count, isReadOnly: isReadOnly))
     }
@@ -32,11 +37,12 @@ extension MachineConfiguration.Disk {
     queueCount: Int,
     clock: (any DeviceClock)? = nil
   ) throws -> Block.Options {
+    let defaultCount = if case .nbd = source { 1 } else { queueCount }
     let limiter =
       try limit == RateLimit() ? nil : RateLimiter(limit, clock: clock ?? HostClock())
     return Block.Options(
       serial: serial,
-      queueCount: self.queueCount ?? queueCount,
+      queueCount: self.queueCount ?? defaultCount,
       isWriteThrough: cache == .writeThrough,
       limiter: limiter
     )

@@ -67,7 +67,8 @@ public enum Machine {
   /// Whether the user can mend what went wrong by another command line or another file.
   public static func isUserError(_ error: any Error) -> Bool {
     error is MachineError || error is DiskError || error is MemoryMapError || error is BootError
-      || error is DiskImageError || error is NetworkError || error is PCIError || error is BusError
+      || error is DiskImageError || error is NBDError || error is NetworkError || error is PCIError
+      || error is BusError
   }
 }
 

@@ -8,6 +8,9 @@ public struct DiskSource: Sendable {
   /// No storage at all.
   public init(_ null: NullDisk) { storage = null }
 
+  /// What a server of the network block device protocol has.
+  public init(_ nbd: NBDDisk) { storage = nbd }
+
   /// What messages call it, such as its path.
   public var path: String { storage.path }
   /// The size in bytes, as it was found last.

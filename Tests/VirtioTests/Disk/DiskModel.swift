@@ -26,7 +26,7 @@ final class DiskModel {
 
   private let folder: TemporaryFolder
   private let path: String
-  private let rig: DeviceRig
+  let rig: DeviceRig
   private let queue: MockQueue
   private var random: SplitMix64
   // Random bytes, of which writes take some.
@@ -40,21 +40,31 @@ final class DiskModel {
   /// What the file contains at first.
   static let content = (0..<(sectors * 512)).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 9) }
 
-  init(
+  convenience init(
     _ path: String,
     _ options: DiskImage.Options,
     without: VirtioFeatures = [],
     in folder: TemporaryFolder,
     seed: UInt64
   ) throws {
+    let source = DiskSource(try DiskImage(opening: path, options))
+    try self.init(source, without: without, in: folder, seed: seed)
+  }
+
+  init(
+    _ source: DiskSource,
+    without: VirtioFeatures = [],
+    in folder: TemporaryFolder,
+    seed: UInt64
+  ) throws {
     self.folder = folder
-    self.path = path
+    path = source.path
     random = SplitMix64(seed)
     var words = SplitMix64(~seed)
     pool = (0..<(4096 + Self.longest * 512)).map { _ in UInt8(truncatingIfNeeded: words.next()) }
     expected = Self.content
     rig = try DeviceRig(
-      Block(try DiskImage(opening: path, options), name: "disk0"),
+      Block(source, name: "disk0"),
       memoryCount: 8 << 20
     )
     try rig.driver.negotiate(without: without)
@@ -65,8 +75,8 @@ final class DiskModel {
   /// What the disk says that requests should be multiples of.
   var blockSize: UInt64 { rig.transport.readConfiguration(offset: 20, width: 4) }
 
-  /// Makes `count` requests and waits for all.
-  func run(count: Int) throws {
+  /// Makes `count` requests and waits for all; nothing is logged, if it is to be quiet.
+  func run(count: Int, quietly: Bool = true) throws {
     for _ in 0..<count {
       while pending.count == Self.limit { try takeUsed() }
       let request = try makeRequest()
@@ -75,13 +85,26 @@ final class DiskModel {
       if random.next() % 8 == 0 { try rig.driver.kick(0, queue) }
     }
     while !pending.isEmpty { try takeUsed() }
-    #expect(rig.log.lines == [])
+    if quietly { #expect(rig.log.lines == []) }
   }
+
+  /// Ends the driver.
+  func end() { rig.transport.status = 0 }
 
   /// Compares the file with the array.
   func check() throws {
-    rig.transport.status = 0
-    let bytes = try folder.bytes(at: path)
+    end()
+    try check(try folder.bytes(at: path))
+  }
+
+  /// Compares with the array what `copy` writes to the path that it is given.
+  func check(_ copy: (String) throws -> Void) throws {
+    let path = folder.path(of: "copy")
+    try copy(path)
+    try check(try folder.bytes(at: path))
+  }
+
+  private func check(_ bytes: [UInt8]) throws {
     #expect(bytes.count == expected.count)
     for sector in 0..<Self.sectors where isKnown[sector] {
       let range = (sector * 512)..<((sector + 1) * 512)

@@ -24,4 +24,24 @@ final class BounceBuffer {
     // SAFETY: the range is inside.
     return unsafe UnsafeMutableRawBufferPointer(start: start + offset, count: count)
   }
+
+  /// Copies what the request has to write, data or zeroes, to its place in the blocks of `piece`.
+  func load(_ piece: DiskPiece, of request: borrowing DiskRequest) {
+    let own = unsafe bytes(piece.before, piece.count)
+    if case .fill = request.action {
+      // SAFETY: the bytes are in the buffer.
+      unsafe own.initializeMemory(as: UInt8.self, repeating: 0)
+    } else {
+      // SAFETY: as above, and nobody else has them.
+      var span = unsafe MutableRawSpan(_unsafeBytes: own)
+      _ = request.vector.load(at: 0, into: &span)
+    }
+  }
+
+  /// Copies `count` bytes that were read from `offset` on to the beginning of what the request has left.
+  func store(_ count: Int, from offset: Int, into request: borrowing DiskRequest) {
+    // SAFETY: the bytes are in the buffer.
+    let own = unsafe RawSpan(_unsafeBytes: bytes(offset, count))
+    request.vector.store(own, at: 0)
+  }
 }

@@ -29,15 +29,13 @@ extension DiskImage {
   ///
   /// - Returns: How many of its bytes were read, or a negative errno.
   func read(_ request: borrowing DiskRequest, through buffer: BounceBuffer) -> Int {
-    let piece = Piece(of: request, offsetAlignment)
+    let piece = DiskPiece(of: request, block: offsetAlignment)
     let bytes = unsafe buffer.bytes(0, piece.blockCount)
     let result = unsafe load(bytes, at: piece.start)
     guard result >= 0 else { return result }
     let count = min(result - piece.before, piece.count)
     guard count > 0 else { return 0 }
-    // SAFETY: the bytes are in the buffer.
-    let own = unsafe RawSpan(_unsafeBytes: buffer.bytes(piece.before, count))
-    request.vector.store(own, at: 0)
+    buffer.store(count, from: piece.before, into: request)
     return count
   }
 
@@ -49,7 +47,7 @@ extension DiskImage {
     through buffer: BounceBuffer,
     _ flags: TransferFlags
   ) -> Int {
-    let piece = Piece(of: request, offsetAlignment)
+    let piece = DiskPiece(of: request, block: offsetAlignment)
     guard piece.isWhole else {
       // Two such writes to one block must not both read it before either is written. A write of the
       // whole block at the same time, from another queue, overlaps with this one, and which of the two
@@ -65,20 +63,12 @@ extension DiskImage {
   }
 
   private func store(
-    _ piece: Piece,
+    _ piece: DiskPiece,
     _ request: borrowing DiskRequest,
     _ buffer: BounceBuffer,
     _ flags: TransferFlags
   ) -> Int {
-    let own = unsafe buffer.bytes(piece.before, piece.count)
-    if case .fill = request.action {
-      // SAFETY: the bytes are in the buffer.
-      unsafe own.initializeMemory(as: UInt8.self, repeating: 0)
-    } else {
-      // SAFETY: as above, and nobody else has them.
-      var span = unsafe MutableRawSpan(_unsafeBytes: own)
-      _ = request.vector.load(at: 0, into: &span)
-    }
+    buffer.load(piece, of: request)
     let bytes = unsafe buffer.bytes(0, piece.blockCount)
     let number = descriptor.rawValue
     var segment = unsafe iovec(iov_base: bytes.baseAddress, iov_len: bytes.count)
@@ -96,26 +86,4 @@ extension DiskImage {
       unsafe pread(number, bytes.baseAddress, bytes.count, off_t(offset))
     }
   }
-}
-
-/// As much of a request as the buffer holds, and the blocks that it is in.
-private struct Piece {
-  /// Where the first of the blocks begins.
-  let start: UInt64
-  /// How many bytes of it come before those of the request.
-  let before: Int
-  /// How many bytes are the request's.
-  let count: Int
-  /// How many bytes all blocks have.
-  let blockCount: Int
-
-  init(of request: borrowing DiskRequest, _ alignment: UInt64) {
-    start = request.offset & ~(alignment - 1)
-    before = Int(request.offset - start)
-    count = Int(min(request.leftCount, UInt64(BounceBuffer.count - before)))
-    blockCount = (before + count + Int(alignment) - 1) & ~(Int(alignment) - 1)
-  }
-
-  /// Whether nothing else is in the blocks.
-  var isWhole: Bool { before == 0 && count == blockCount }
 }

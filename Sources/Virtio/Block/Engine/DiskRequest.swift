@@ -64,6 +64,7 @@ struct DiskRequest: ~Copyable {
   private var doneLength: UInt32 = 0
   private var failedLength: UInt32 = 0
   private var isDurable = false
+  private var synchronizesWrites = false
   private var start: UInt64 = 0
   private var total: UInt64 = 0
   private var left: UInt64 = 0
@@ -108,6 +109,7 @@ struct DiskRequest: ~Copyable {
     total = vector.count
     left = vector.count
     failure = nil
+    synchronizesWrites = false
     if case .write = operation { action = .write } else { action = .read }
   }
 
@@ -179,7 +181,10 @@ struct DiskRequest: ~Copyable {
     case .read, .write:
       guard result > 0 || left == 0 else { return end(result) }
       vector.skip(UInt64(result))
-      return move(UInt64(result))
+      guard move(UInt64(result)) else { return false }
+      guard isDurable, synchronizesWrites else { return true }
+      action = .synchronize
+      return false
     case .fill:
       guard result > 0 else { return end(result) }
       return move(UInt64(result)) ? endRange() : false
@@ -199,6 +204,9 @@ struct DiskRequest: ~Copyable {
       return endRange()
     }
   }
+
+  /// Has a write that is to end on stable storage end with a flush, where it cannot ask for that itself.
+  mutating func synchronizeWrites() { synchronizesWrites = true }
 
   /// Ends the request without having done it.
   mutating func fail(_ code: Int32) { failure = .host(code) }

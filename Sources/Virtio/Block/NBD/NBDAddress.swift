@@ -1,0 +1,54 @@
+/// Where an export of a network block device server is.
+public struct NBDAddress: Equatable, Sendable, CustomStringConvertible {
+  enum Place: Equatable {
+    /// A unix socket, and the export's name.
+    case unix(path: String, name: String)
+    /// A URI as the protocol's own documents define it.
+    case uri(String)
+  }
+
+  /// The address as it was written.
+  public let description: String
+  let place: Place
+
+  private static var schemes: [String] { ["nbd://", "nbds://", "nbd+unix://", "nbds+unix://"] }
+
+  /// Whether `text` begins as addresses do.
+  public static func isAddress(_ text: String) -> Bool {
+    text.hasPrefix("nbd:") || schemes.contains { text.hasPrefix($0) }
+  }
+
+  /// Reads `nbd:unix:PATH[:EXPORT]` or a URI, such as `nbd://host:port/export` or
+  /// `nbd+unix:///export?socket=PATH`; `nil` if it is neither.
+  public init?(_ text: String) {
+    description = text
+    if let scheme = Self.schemes.first(where: { text.hasPrefix($0) }) {
+      guard text.utf8.count > scheme.utf8.count, !text.utf8.contains(0) else { return nil }
+      place = .uri(text)
+      return
+    }
+    guard text.hasPrefix("nbd:unix:"), !text.utf8.contains(0) else { return nil }
+    let parts = text.dropFirst(9).split(
+      separator: ":",
+      maxSplits: 1,
+      omittingEmptySubsequences: false
+    )
+    guard let path = parts.first, !path.isEmpty else { return nil }
+    var name = parts.count > 1 ? String(parts[1]) : ""
+    // As QEMU writes it.
+    if name.hasPrefix("exportname=") { name = String(name.dropFirst(11)) }
+    place = .unix(path: String(path), name: name)
+  }
+
+  /// How a server there is started.
+  var remedy: String {
+    switch place {
+    case .unix(let path, let name):
+      "qemu-nbd --persistent --socket=\(path)\(name.isEmpty ? "" : " --export-name=\(name)") "
+        + "image.qcow2"
+    case .uri(let text):
+      text.contains("unix")
+        ? "qemu-nbd --persistent --socket=PATH image.qcow2" : "qemu-nbd --persistent image.qcow2"
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import Glibc
+import GuestMemory
+import HostOS
+import TestSupport
+import Testing
+import Virtio
+
+/// `apus serve disk`: what is behind the disk, and what changes of it.
+@Suite(.needsBinary) struct ServeDiskTests {
+  /// A front end that has the disk's only queue going.
+  private struct Guest {
+    let memory: GuestMemory
+    let front: VhostUserFrontEnd
+    let queue: MockQueue
+
+    init(_ socket: String) throws {
+      memory = try GuestMemory(count: 4 << 20)
+      front = try VhostUserFrontEnd(UnixConnection.make(socket), memory: memory)
+      let features = try front.negotiate()
+      try front.shareMemory()
+      queue = try front.makeQueue(at: GuestAddress(0x10000), features: features)
+      try front.startRing(0, queue)
+    }
+
+    /// The status of a read or write of a sector, and its first byte.
+    func request(_ type: UInt32, sector: UInt64) throws -> (status: UInt8, first: UInt8) {
+      try memory.store32(type, at: GuestAddress(0x20000))
+      try memory.store64(sector, at: GuestAddress(0x20008))
+      let data: MockBuffer = type == 0 ? .writable(0x21000, 512) : .readable(0x21000, 512)
+      try queue.add([.readable(0x20000, 16), data, .writable(0x20100, 1)])
+      try front.kick(0, queue)
+      #expect(try waitUntil { try queue.takeUsed() != nil })
+      return (
+        try memory.load8(at: GuestAddress(0x20100)), try memory.load8(at: GuestAddress(0x21000))
+      )
+    }
+  }
+
+  private let folder: TemporaryFolder
+  private let socket: String
+
+  init() throws {
+    folder = try TemporaryFolder()
+    socket = folder.path(of: "socket")
+  }
+
+  @Test(.enabled(if: NBDServer.isThere, "qemu-nbd or libnbd0 is missing: scripts/setup"))
+  func aServersDiskIsServed() async throws {
+    let base = try folder.file("base", [UInt8](repeating: 7, count: 1 << 20))
+    let image = folder.path(of: "image")
+    #expect(shell("qemu-img create -q -f qcow2 -b \(base) -F raw \(image)").code == 0)
+    let server = try NBDServer.qemu("--format=qcow2 \(image)", in: folder)
+    let (socket, address) = (socket, server.address)
+    _ = try await Program.drive(
+      ["serve", "disk", address, "--vhost-user", socket],
+      boots: false
+    ) { program in
+      try program.expect("serving", within: 30)
+      let guest = try Guest(socket)
+      #expect(try guest.request(0, sector: 5) == (0, 7))
+      try guest.memory.store8(9, at: GuestAddress(0x21000))
+      #expect(try guest.request(1, sector: 5).status == 0)
+      #expect(try guest.request(0, sector: 5) == (0, 9))
+    }
+    server.kill()
+    #expect(try folder.bytes(at: base).allSatisfy { $0 == 7 })
+  }
+
+  @Test(
+    .enabled(if: NBDServer.isThere, "qemu-nbd or libnbd0 is missing: scripts/setup"),
+    .enabled(if: Given.canMount, "no mount namespace can be made here")
+  )
+  func withoutTheLibraryThePackageIsNamed() async throws {
+    let library = shell("ldconfig -p | awk '/libnbd.so.0/ {print $NF; exit}'").output
+    let ended = try await Program.runWithMounts(
+      "mount --bind /dev/null \(library)",
+      ["serve", "disk", "nbd:unix:/none", "--vhost-user", socket]
+    )
+    #expect(ended.code == 2, "\(ended)")
+    #expect(ended.complaints.count == 1, "\(ended)")
+    #expect(ended.errors.contains("apt-get install libnbd0"), "\(ended)")
+    // Nobody else needs it.
+    let help = try await Program.runWithMounts("mount --bind /dev/null \(library)", ["--help"])
+    #expect(help.code == 0, "\(help)")
+  }
+}
