@@ -68,6 +68,8 @@ struct ServeDisk: ParsableCommand {
         options: try disk.options(queueCount: queues),
         threads: workers
       )
+    } lookAgain: {
+      $0.resize(logging: $1)
     }
   }
 }

@@ -4,6 +4,7 @@ import HostOS
 import Logging
 import Machine
 import RemoteDevice
+import Synchronization
 import Virtio
 
 /// What all of `apus serve` have in common: for whom, and how much is said.
@@ -28,18 +29,42 @@ struct ServeOptions: ParsableArguments {
 
   /// Serves a device until a signal, or the end of the only front end.
   ///
-  /// - Parameter makeDevice: Makes the device.
+  /// - Parameters:
+  ///   - makeDevice: Makes the device.
+  ///   - lookAgain: Called at each SIGUSR2, on a thread of its own, where it may take its time.
   /// - Throws: ``UserError`` for bad input, `SystemError` if the host fails.
-  func serve(_ makeDevice: () throws -> any VirtioDevice) throws {
+  func serve<Device: VirtioDevice>(
+    _ makeDevice: () throws -> Device,
+    lookAgain: (@Sendable (Device, Logger) -> Void)? = nil
+  ) throws {
     LineLogHandler.install(logLevel)
     // Before any thread: each of them then has these signals blocked.
     let signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
+    let looks = try SignalQueue([SIGUSR2])
     let device = try Run.explaining(makeDevice)
+    if let lookAgain { try Self.wait(for: looks) { lookAgain(device, Logger(label: "apus")) } }
     let server = VhostUserServer(device, logger: Logger(label: "vhost-user"))
     let endpoint = try makeEndpoint()
     Run.note("\(device.name): serving vhost-user front ends at \(socket)")
     ProgramImage.releaseStartupPages()
     try server.run(endpoint, until: signals.rawValue)
+  }
+
+  /// Calls `body` for each signal, on a thread that lives as long as the process.
+  private static func wait(
+    for signals: SignalQueue,
+    _ body: @escaping @Sendable () -> Void
+  ) throws(SystemError) {
+    let poller = try Poller()
+    try poller.add(signals.rawValue, token: 0)
+    let handed = Mutex<Poller?>(poller)
+    let thread = try Thread("signals") {
+      guard let poller = handed.withLock({ $0.take() }) else { return }
+      while (try? poller.wait { _ in }) != nil {
+        while signals.next() != nil { body() }
+      }
+    }
+    thread.detach()
   }
 
   private func makeEndpoint() throws -> VhostUserEndpoint {

@@ -83,4 +83,42 @@ import Virtio
     let help = try await Program.runWithMounts("mount --bind /dev/null \(library)", ["--help"])
     #expect(help.code == 0, "\(help)")
   }
+
+  @Test func aNewSizeIsToldAtTheSignal() async throws {
+    let disk = try folder.file("disk", [UInt8](repeating: 7, count: 1 << 20))
+    let socket = socket
+    _ = try await Program.drive(
+      ["serve", "disk", disk, "--vhost-user", socket, "--log-level", "notice"],
+      boots: false
+    ) { program in
+      try program.expect("serving", within: 30)
+      let guest = try Guest(socket)
+      let pair = try SocketPair()
+      try guest.front.tell(21, descriptors: [pair.far.rawValue])
+      #expect(try guest.request(0, sector: 2048).status == 1)
+
+      #expect(truncate(disk, 2 << 20) == 0)
+      program.signal(SIGUSR2)
+
+      // VHOST_USER_BACKEND_CONFIG_CHANGE_MSG.
+      var message = [UInt8](repeating: 0, count: 12)
+      var batch = DescriptorBatch()
+      #expect(
+        try waitUntil {
+          try SocketIO.receive(pair.near.rawValue, into: &message, from: 0, count: 12, &batch)
+            == .bytes(12)
+        }
+      )
+      #expect(message == VhostUserFrontEnd.words(UInt32(2), UInt32(1), UInt32(0)))
+      let words = VhostUserFrontEnd.words(UInt32(0), UInt32(8), UInt32(0), UInt64(0))
+      try guest.front.send(24, words)
+      let reply = try guest.front.receiveReply(24).payload
+      #expect(reply.dropFirst(12) == VhostUserFrontEnd.words(UInt64(4096))[...])
+      try program.expect("disk has 2097152 bytes now", within: 30)
+      #expect(try guest.request(0, sector: 2048) == (0, 0))
+      // Nothing has changed since: nobody is told, and nobody ends.
+      program.signal(SIGUSR2)
+      #expect(try guest.request(0, sector: 0) == (0, 7))
+    }
+  }
 }

@@ -220,7 +220,7 @@ final class Session {
         if signal == SIGUSR1 {
           report(board, processors, isRunning: true)
         } else if signal == SIGUSR2 {
-          resizeDisks(of: board)
+          for disk in board.disks { disk.resize(logging: logger) }
         } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()
@@ -232,18 +232,6 @@ final class Session {
       }
       if let deadline, MonotonicClock.seconds >= deadline { control.end(.stopped) }
       if processors.haveHalted() { control.end(.halted) }
-    }
-  }
-
-  /// Tells the guest of disks that have changed their size.
-  private func resizeDisks(of board: Board) {
-    for (disk, source) in zip(board.disks, disks) {
-      do {
-        let (count, hasChanged) = try disk.resize()
-        if hasChanged { logger.notice("\(disk.name): \(source.path) has \(count) bytes now") }
-      } catch {
-        logger.warning("\(disk.name): \(error)")
-      }
     }
   }
 

@@ -50,6 +50,9 @@ public final class Block: VirtioDevice {
   /// The device's name in the log.
   public let name: String
 
+  /// What messages call what it stores its sectors in, such as a path.
+  public var path: String { storage.path }
+
   private let storage: any DiskStorage
   private let options: Options
   private let bytes: ConfigurationBytes
