@@ -110,7 +110,7 @@ import Virtio
     let written = try Self.serve(
       rig,
       [.readable(0x8000, 16), .writable(Self.data, 512), .writable(Self.data + 512, 1)]
-    ) { Block(disk, name: "null").makeService($0) }
+    ) { Block(DiskSource(disk), name: "null").makeService($0) }
     #expect(written == 513)
     let bytes = try rig.memory.read(at: GuestAddress(Self.data), count: 513)
     #expect(bytes == [UInt8](repeating: 0, count: 513))
