@@ -4,7 +4,6 @@ import Glibc
 public final class TemporaryFolder {
   /// The folder's path.
   public let path: String
-  private var names: [String] = []
 
   /// Makes an empty folder in `parent`; without that in the folder of the variable TMPDIR, or in
   /// /tmp.
@@ -19,10 +18,7 @@ public final class TemporaryFolder {
   public struct Failure: Error { let code: Int32 }
 
   /// The path of `name` in the folder, which is removed at the end if it is there.
-  public func path(of name: String) -> String {
-    names.append(name)
-    return "\(path)/\(name)"
-  }
+  public func path(of name: String) -> String { "\(path)/\(name)" }
 
   /// Makes a file that contains `bytes`, and returns its path.
   public func file(_ name: String, _ bytes: [UInt8]) throws -> String {
@@ -48,8 +44,18 @@ public final class TemporaryFolder {
     }
   }
 
-  deinit {
-    for name in names { if unlink("\(path)/\(name)") != 0 { rmdir("\(path)/\(name)") } }
+  deinit { Self.remove(path) }
+
+  /// Removes a file, or a folder with all in it.
+  private static func remove(_ path: String) {
+    guard unlink(path) != 0, let folder = opendir(path) else { return }
+    while let entry = readdir(folder) {
+      let name = withUnsafeBytes(of: entry.pointee.d_name) { bytes in
+        String(decoding: bytes.prefix { $0 != 0 }, as: UTF8.self)
+      }
+      if name != ".", name != ".." { remove("\(path)/\(name)") }
+    }
+    closedir(folder)
     rmdir(path)
   }
 }
