@@ -22,8 +22,9 @@ final class BalloonService: QueueService {
   private let shared: BalloonShared
   private let memory: GuestMemory
   private let log: LimitedLog
-  private let roles: [Int: Role]
+  private let features: VirtioFeatures
   private let honoursPoison: Bool
+  private var reportingIndex: Int?
 
   private var inflating: Request
   private var reporting: Request
@@ -47,7 +48,8 @@ final class BalloonService: QueueService {
     self.shared = shared
     memory = activation.memory
     log = activation.signals.log
-    roles = Self.roles(of: activation)
+    features = activation.features
+    reportingIndex = Self.reportingIndex(of: activation)
     honoursPoison = activation.features.contains(.balloonPagePoison)
     inflating = Request(memory)
     reporting = Request(memory)
@@ -57,24 +59,36 @@ final class BalloonService: QueueService {
 
   var completions: Int32? { shared.wake.rawValue }
 
-  /// Which queue is for what.
+  /// What a queue is for.
   ///
   /// The standard gives each a number of its own; drivers, Linux among them, leave out the numbers of
-  /// those that were not agreed on. Either way they come in one order.
-  static func roles(of activation: VirtioActivation) -> [Int: Role] {
-    var roles: [Int: Role] = [0: .inflate, 1: .deflate]
-    var optional: [Role] = []
-    if activation.features.contains(.balloonStatistics) { optional.append(.statistics) }
-    if activation.features.contains(.balloonReporting) { optional.append(.reporting) }
-    let indices = activation.queues.compactMap { $0?.index }.filter { $0 > 1 }.sorted()
-    for (index, role) in zip(indices, optional) { roles[index] = role }
-    return roles
+  /// those that were not agreed on, so that free pages come to queue 3, or 2, where there is no queue 4.
+  private func role(of index: Int) -> Role? {
+    switch index {
+    case 0: .inflate
+    case 1: .deflate
+    case 2 where features.contains(.balloonStatistics): .statistics
+    default: index == reportingIndex ? .reporting : nil
+    }
+  }
+
+  /// The queue for free pages among those that may be it; the first that is served where none was enabled from
+  /// the start.
+  private static func reportingIndex(of activation: VirtioActivation) -> Int? {
+    let indices = activation.queues.compactMap { $0?.index }
+    return [4, 3, 2].first { indices.contains($0) && mayReport($0, activation.features) }
+  }
+
+  private static func mayReport(_ index: Int, _ features: VirtioFeatures) -> Bool {
+    guard features.contains(.balloonReporting) else { return false }
+    return index == 3 || index == 4 || index == 2 && !features.contains(.balloonStatistics)
   }
 
   func serve(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
     // Nobody else would take the signal where there is no queue for statistics.
     if !hasStatisticsQueue { shared.wake.drain() }
-    return switch roles[queue.index] {
+    if reportingIndex == nil, Self.mayReport(queue.index, features) { reportingIndex = queue.index }
+    return switch role(of: queue.index) {
     case .inflate: try inflate(&queue)
     case .deflate: try deflate(&queue)
     case .statistics: try tell(&queue)
@@ -84,7 +98,7 @@ final class BalloonService: QueueService {
   }
 
   func finish(_ queue: inout Virtqueue) {
-    switch roles[queue.index] {
+    switch role(of: queue.index) {
     case .inflate: Self.putBack(&inflating, &queue)
     case .reporting:
       Self.putBack(&reporting, &queue)
@@ -157,6 +171,7 @@ final class BalloonService: QueueService {
     }
     // 5.5.6.7.2: what is in the page afterwards is what the driver fills free pages with, or as before.
     let isKept = honoursPoison && shared.poison != 0
+    var left = Self.byteBatch
     for _ in 0..<Self.rangeBatch {
       guard !isKept, let range = rest ?? reporting.chain.takeWritable(atMost: .max) else {
         reporting.isUnderWay = false
@@ -164,10 +179,11 @@ final class BalloonService: QueueService {
         queue.complete(reporting.chain, written: 0)
         return .busy
       }
-      let part = min(range.count, Self.byteBatch)
+      let part = min(range.count, left)
       discard(range.address, count: part)
       rest = part < range.count ? (range.address &+ part, range.count - part) : nil
-      if part == Self.byteBatch { break }
+      left -= part
+      if left == 0 { break }
     }
     return .busy
   }

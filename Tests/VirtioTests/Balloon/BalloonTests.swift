@@ -124,6 +124,54 @@ import Virtio
     for index in [3, 4] as [UInt16] { #expect(rig.rig.transport.maximumSize(of: index) >= 32) }
   }
 
+  @Test func freePagesAreTheHostsWithoutAQueueForStatistics() throws {
+    let balloon = try Balloon()
+    let rig = try DeviceRig(balloon, memoryCount: 16 << 20)
+    try rig.driver.negotiate()
+    let reporting = try rig.driver.makeQueue(4)
+    rig.driver.start()
+    try rig.driver.request(4, reporting, [.writable(BalloonRig.pool, 4 * 4096)])
+    #expect(balloon.discardedBytes == 4 * 4096)
+    #expect(balloon.statistics.count == 0)
+  }
+
+  @Test func aTurnGivesBackNoMoreThanItsShare() throws {
+    let memory = try GuestMemory(count: 384 << 20)
+    let driver = try MockQueue(in: memory, at: GuestAddress(0x1000), size: 8)
+    let configuration = VirtqueueConfiguration(
+      index: 4,
+      size: 8,
+      descriptorTable: driver.descriptorTable,
+      availableRing: driver.availableRing,
+      usedRing: driver.usedRing,
+      features: .version1,
+      kick: try EventFD()
+    )
+    let balloon = try Balloon()
+    let service = balloon.makeService(
+      VirtioActivation(
+        features: balloon.features,
+        memory: memory,
+        queues: [configuration],
+        signals: VirtioSignals(
+          "balloon",
+          interrupts: RecordingInterrupts(),
+          logger: RecordedLog().makeLogger()
+        )
+      )
+    )
+    var queue = try Virtqueue(configuration, in: memory)
+    let size: UInt64 = (64 << 20) - 4096
+    try driver.add((1...5).map { .writable(UInt64($0) << 26, UInt32(size)) })
+    var before: UInt64 = 0
+    for _ in 0..<100 where before < 5 * size {
+      _ = try service.serve(&queue)
+      #expect(balloon.discardedBytes > before && balloon.discardedBytes <= before + (64 << 20))
+      before = balloon.discardedBytes
+    }
+    #expect(before == 5 * size)
+  }
+
   @Test func freePagesThatAreFilledWithSomethingStay() throws {
     let rig = try BalloonRig()
     rig.rig.controller.writeConfiguration(0xAAAA_AAAA, offset: 12, width: 4)
