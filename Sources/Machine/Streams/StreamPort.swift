@@ -83,6 +83,8 @@ final class StreamPort: Sendable {
 
   /// How long to leave a device alone that has nobody at its other end, in milliseconds.
   private static var pause: Int32 { 100 }
+  /// How long a client waits for what another has left, which nobody takes, in nanoseconds.
+  private static var patience: UInt64 { 1_000_000_000 }
 
   private var isEnding: Bool { isStopping.load(ordering: .acquiring) }
 
@@ -145,12 +147,16 @@ final class StreamPort: Sendable {
     _ = queue.append(first)
     queue.deliver(receiver)
     var isListening = true
+    var hasGone = false
+    var deadline: UInt64?
     while !isEnding {
       var list = PollList()
       let wakePlace = list.add(wake.rawValue, for: .readable)
       let relayPlace =
         isListening ? relay.register(in: &list) : list.add(guest, for: .readable)
-      let place = queue.isEmpty ? list.add(client, for: .readable) : nil
+      let isReading = queue.isEmpty
+      let place =
+        isReading ? list.add(client, for: .readable) : hasGone ? nil : list.add(client, for: [])
       list.wait(timeout: queue.patience)
       if list.isReady(wakePlace) { wake.drain() }
       if let relayPlace, list.isReady(relayPlace) {
@@ -163,10 +169,30 @@ final class StreamPort: Sendable {
           isListening = !relay.hasEnded
         }
       }
-      if let place, list.isReady(place), !fill(&queue, from: client) { return }
+      if let place, list.isReady(place) {
+        if !isReading { hasGone = true } else if !fill(&queue, from: client) { return }
+      }
       queue.deliver(receiver)
+      // What one who has gone said keeps the next out only for a while.
+      guard hasGone, !queue.isEmpty, isSomebodyWaiting else {
+        deadline = nil
+        if queue.isEmpty { hasGone = false }
+        continue
+      }
+      let now = MonotonicClock.nanoseconds
+      if now >= deadline ?? .max { return }
+      deadline = deadline ?? now + Self.patience
     }
     if isListening { Self.finish(&relay) }
+  }
+
+  /// Whether a client waits for another to go.
+  private var isSomebodyWaiting: Bool {
+    guard let number = listener.borrow({ $0.rawValue }) else { return false }
+    var list = PollList()
+    let place = list.add(number, for: .readable)
+    list.wait(timeout: 0)
+    return list.isReady(place)
   }
 
   private static func discard(_ number: Int32) { _ = try? FileIO.read(number, atMost: 4096) }

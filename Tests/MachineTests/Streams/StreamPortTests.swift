@@ -110,6 +110,25 @@ import Testing
     #expect(throws: error) { try Self.open(.pipe(path)) }
   }
 
+  @Test func oneWhoHasGoneKeepsNobodyOutForLong() throws {
+    let path = folder.path(of: "socket")
+    let port = try Self.open(.unix(path))
+    let told = Mutex<[Bool]>([])
+    // Nobody takes anything.
+    try port.start({ _ in 0 }) { isThere in told.withLock { $0.append(isThere) } }
+    defer { port.stop() }
+    var first: UnixClient? = try UnixClient(path)
+    try first?.send([UInt8](repeating: 1, count: 100_000))
+    #expect(waitUntil { told.withLock { $0 } == [true] })
+    first = nil
+    #expect(first == nil)
+
+    let second = try UnixClient(path)
+
+    #expect(waitUntil { told.withLock { $0 } == [true, false, true] })
+    #expect(second.number >= 0)
+  }
+
   @Test func whoeverIsThereIsTold() throws {
     let path = folder.path(of: "socket")
     let port = try Self.open(.unix(path))
