@@ -62,10 +62,13 @@ struct ServeDisk: ParsableCommand {
       let workers = try (0..<threads).map { number throws(SystemError) in
         try QueueThread("disk.\(number)", polling: .adaptive)
       }
+      // Front ends make queues of 128 if not told otherwise, and no request may have more buffers.
+      var choices = try disk.options(queueCount: queues)
+      choices.queueSize = 128
       return Block(
         source,
         name: disk.name ?? "disk",
-        options: try disk.options(queueCount: queues),
+        options: choices,
         threads: workers
       )
     } lookAgain: {

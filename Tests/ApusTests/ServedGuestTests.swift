@@ -41,6 +41,54 @@ struct ServedGuestTests {
     }
   }
 
+  @Test(
+    .timeLimit(.minutes(4)),
+    .enabled(if: Given.canMakeNetworks, "only root can make a network to serve"),
+    arguments: [1, 2]
+  )
+  func aNetworkIsReached(queues: Int) async throws {
+    let folder = try TemporaryFolder()
+    let socket = folder.path(of: "n")
+    let device = "virtio-net-pci,netdev=n,vectors=0" + (queues > 1 ? ",mq=on,packed=on" : "")
+    let guest =
+      try [Given.qemu]
+      + Self.machine + [
+        "-smp", "\(queues)", "-chardev", "socket,id=n,path=\(socket)",
+        "-netdev", "vhost-user,id=n,chardev=n,queues=\(queues)", "-device", device,
+        "-append", "console=ttyS0 quiet panic=-1 no_timer_check apus.test=net",
+      ]
+    // The interface is in a network of the test's own, with a listener for what the guest sends.
+    let script = """
+      "$1" serve net "tap=apus0,queues=$3" --vhost-user "$2/n" & server=$!
+      until ip addr add 10.77.0.1/24 dev apus0 2>/dev/null; do sleep 0.1; done
+      ip link set apus0 up
+      mkfifo "$2/hold"; exec 3<>"$2/hold"
+      (busybox nc -l -p 9000 <&3 >"$2/sent"; busybox nc -l -p 9001 <"$2/sent") &
+      shift 3; "$@"; code=$?
+      kill $server; wait $server || exit 99
+      exit $code
+      """
+    for name in ["hold", "sent"] { _ = folder.path(of: name) }
+    let place = folder.path
+
+    let ended = try await BootSlots.shared.run {
+      try await Program.onThread {
+        let arguments = [try Given.binary(), place, "\(queues)"]
+        return try RunningProgram(
+          "/usr/bin/unshare",
+          ["-n", "sh", "-c", script, "sh"] + arguments + guest
+        )
+        .finish(within: 200)
+      }
+    }
+
+    #expect(ended.code == 0, "\(ended)")
+    #expect(ended.failures == [], "\(ended)")
+    for check in ["ok net-ping", "ok net-pings", "ok net-echo 4000000"] {
+      #expect(ended.reports.contains(check), "\(check): \(ended)")
+    }
+  }
+
   @Test(.timeLimit(.minutes(4)))
   func socketsGoBothWays() async throws {
     let folder = try TemporaryFolder()
@@ -126,5 +174,8 @@ struct ServedGuestTests {
 
 extension Given {
   fileprivate static let qemu = "/usr/bin/qemu-system-x86_64"
+  fileprivate static var canMakeNetworks: Bool {
+    getuid() == 0 && access("/dev/net/tun", F_OK) == 0 && access("/usr/bin/unshare", X_OK) == 0
+  }
   fileprivate static var hasQEMU: Bool { access(qemu, X_OK) == 0 }
 }
