@@ -88,11 +88,12 @@ let package = Package(
       name: "TestSupport",
       dependencies: [
         "CLinux", "HostOS", "GuestMemory", "KVM", "DeviceModel", "Interrupts", "PCI", "Virtio",
-        "SanitizerSupport", log,
+        "SanitizerSupport", "SteppingSupport", log,
       ],
       path: "Tests/TestSupport"
     ),
     .target(name: "SanitizerSupport", path: "Tests/SanitizerSupport"),
+    .target(name: "SteppingSupport", path: "Tests/SteppingSupport"),
     tests("HostOS"),
     tests("EmulatedHost", ["HostOS"]),
     tests("GuestMemory", ["HostOS"]),

@@ -80,6 +80,28 @@ public final class MockQueue {
     try memory.store16(index, at: usedRing &+ 2)
   }
 
+  /// A driver that stands where `other` stands, over the same memory.
+  public init(copying other: MockQueue) {
+    memory = other.memory
+    size = other.size
+    isPacked = other.isPacked
+    descriptorTable = other.descriptorTable
+    availableRing = other.availableRing
+    usedRing = other.usedRing
+    hasEventIndex = other.hasEventIndex
+    nextAvailable = other.nextAvailable
+    nextUsed = other.nextUsed
+    lastKicked = other.lastKicked
+    free = other.free
+    chains = other.chains
+    availablePlace = other.availablePlace
+    stored = other.stored
+    usedPlace = other.usedPlace
+    taken = other.taken
+    unkicked = other.unkicked
+    freeIDs = other.freeIDs
+  }
+
   /// How many more descriptors there are.
   public var freeCount: Int { free.count }
 

@@ -79,11 +79,6 @@ import Virtio
           offered += 1
         case 1, 2:
           let isFound = try queue.pop(into: &chain)
-          if ring.isPacked {
-            // To take a chain, a packed queue must first have shown what is complete.
-            shown.formUnion(unshown)
-            unshown = []
-          }
           guard isFound else {
             #expect(inherited.isEmpty)
             continue
@@ -106,11 +101,6 @@ import Virtio
             at: Int.random(in: 0..<tickets.count, using: &random)
           )
           queue.complete(ticket, written: 0)
-          if ring.isPacked {
-            // One at a time: else a death could leave used descriptors behind the first.
-            shown.formUnion(unshown)
-            unshown = []
-          }
           unshown.append(number)
         default:
           queue.publish()

@@ -5,8 +5,9 @@ import Synchronization
 /// bytes, then 32 bytes for each descriptor that is under way.
 ///
 /// Entries that are free form a list, from which a chain takes as many as it has descriptors. What it
-/// takes is settled only with its last descriptor, and what a batch gives back only when the driver
-/// sees the batch; until then the header still has the old values, to which recovery goes back.
+/// takes is settled only with its last descriptor. What a batch gives back joins the list only when the
+/// driver is about to see the batch, so that no other chain can take it before; until the driver does,
+/// the header still has the old values, to which recovery goes back.
 struct PackedInflight {
   static var headerCount: UInt64 { 32 }
   static var entryCount: UInt64 { 32 }
@@ -45,8 +46,11 @@ struct PackedInflight {
   // The first entry of the chain that is being taken, or of the next one.
   private var chainHead: UInt16 = 0
   private var chainCount: UInt16 = 0
-  // How many chains were pushed and not published.
+  // The chains that were pushed and not published, from the last to the first: how many, the first entry
+  // of the last one, and the last entry of the first one.
   private var batch: UInt16 = 0
+  private var batchHead: UInt16 = 0
+  private var batchEnd: UInt16 = 0
 
   /// For a region of queues of `size` entries; notes nothing yet: call ``recover(from:limit:in:_:)`` before anything else.
   init(at base: GuestAddress, size: UInt16) {
@@ -94,8 +98,7 @@ struct PackedInflight {
   /// Forgets the descriptors of a chain that turned out to be none.
   mutating func abandon() { begin(at: chainHead) }
 
-  /// Undoes the ``take(in:)`` that returned this entry, of the last chain that is out; nothing is
-  /// unpublished.
+  /// Undoes the ``take(in:)`` that returned this entry, of the last chain that is out.
   mutating func putBack(_ taken: UInt16, in memory: GuestMemory) {
     guard taken < size else { return }
     let last = memory.ringWord16(at: entry(taken) &+ Entry.last)
@@ -115,22 +118,29 @@ struct PackedInflight {
     guard taken < size else { return }
     let last = memory.ringWord16(at: entry(taken) &+ Entry.last)
     guard last < size else { return }
-    memory.setRingWord16(freeHead, at: entry(last) &+ Entry.next)
-    begin(at: taken)
-    memory.setRingWord16(freeHead, at: base &+ Header.freeHead)
+    if batch == 0 {
+      batchEnd = last
+    } else {
+      // Recovery does not look there: a chain under way ends by its count.
+      memory.setRingWord16(batchHead, at: entry(last) &+ Entry.next)
+    }
+    batchHead = taken
     batch &+= 1
   }
 
   /// Notes where the device will stand once the driver sees what was pushed; before it does.
   mutating func willPublish(_ used: PackedPosition, in memory: GuestMemory) {
+    if batch > 0 {
+      memory.setRingWord16(chainHead, at: entry(batchEnd) &+ Entry.next)
+      memory.setRingWord16(batchHead, at: base &+ Header.freeHead)
+    }
     memory.setFlag(used.wrap ? 1 : 0, at: base &+ Header.usedWrap)
     memory.setRingWord16(used.index, at: base &+ Header.usedIndex)
   }
 
   /// Notes that the driver sees it.
   mutating func didPublish(_ used: PackedPosition, in memory: GuestMemory) {
-    // The chains of the batch are the first ones of the free list, the last pushed at its head.
-    var head = freeHead
+    var head = batchHead
     for _ in 0..<batch {
       guard head < size else { break }
       memory.setFlag(0, at: entry(head) &+ Entry.inflight)
@@ -138,8 +148,9 @@ struct PackedInflight {
       guard last < size else { break }
       head = memory.ringWord16(at: entry(last) &+ Entry.next)
     }
+    if batch > 0 { begin(at: batchHead) }
     batch = 0
-    settle(freeHead, used, in: memory)
+    settle(chainHead, used, in: memory)
   }
 
   /// Makes what is under way the state to go back to.

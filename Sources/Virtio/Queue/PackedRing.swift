@@ -93,7 +93,29 @@ struct PackedRing: ~Copyable {
     nextAvailable = found.used
     nextAvailable.advance(by: found.slots, size: size)
     out = found.slots
+    hideUnpublished(in: memory)
     unfinished = UnfinishedChains(found.chains)
+  }
+
+  /// Takes back the used descriptors of a batch that the driver did not see, before it finds them behind
+  /// whatever comes in the place of the batch's first.
+  ///
+  /// All from the next used descriptor up to the next available one are the device's, and none of them
+  /// is used.
+  private func hideUnpublished(in memory: GuestMemory) {
+    var position = nextUsed
+    for _ in 0..<out {
+      let place = place(of: position) &+ 8
+      let word = ring.load64(place, in: memory)
+      let flags = UInt16(truncatingIfNeeded: word >> 48)
+      // 2.8.1: as the driver left it, available and not used; nothing else of it counts any more.
+      if (flags & DescriptorFlag.available != 0) == position.wrap,
+        (flags & DescriptorFlag.used != 0) == position.wrap
+      {
+        ring.store64(word ^ UInt64(DescriptorFlag.used) << 48, place, in: memory)
+      }
+      position.advance(by: 1, size: size)
+    }
   }
 
   /// Takes the next chain, if there is one.
@@ -102,14 +124,10 @@ struct PackedRing: ~Copyable {
     into chain: inout DescriptorChain,
     isIndirectAllowed: Bool
   ) throws(VirtqueueError) -> Bool {
-    if isTracked {
-      // What a chain gives back is another's to take only once the driver sees that it is done.
-      publish(in: chain.memory)
-      if let oldest = unfinished.next() {
-        try walk(again: oldest, into: &chain, isIndirectAllowed: isIndirectAllowed)
-        chain.ticket.isUnfinished = true
-        return true
-      }
+    if isTracked, let oldest = unfinished.next() {
+      try walk(again: oldest, into: &chain, isIndirectAllowed: isIndirectAllowed)
+      chain.ticket.isUnfinished = true
+      return true
     }
     let word = ring.load64(place(of: nextAvailable) &+ 8, in: chain.memory)
     guard isAvailable(word) else {
@@ -128,8 +146,6 @@ struct PackedRing: ~Copyable {
   mutating func putBack(_ entry: UInt16, in memory: GuestMemory) {
     if isTracked {
       guard !unfinished.putBack() else { return }
-      // What is complete stands in the region's list before what is put back.
-      publish(in: memory)
       inflight.putBack(entry, in: region)
     }
     precondition(last > 0, "put back without a pop")
@@ -145,7 +161,6 @@ struct PackedRing: ~Copyable {
         unfinished.putBackAnyway()
         return
       }
-      publish(in: memory)
       inflight.putBack(ticket.entry, in: region)
     }
     precondition(ticket.slots > 0 && ticket.slots <= out, "put back without a pop")
@@ -159,9 +174,6 @@ struct PackedRing: ~Copyable {
   @inline(__always)
   mutating func push(_ ticket: ChainTicket, written: UInt32, in memory: GuestMemory) {
     precondition(ticket.slots <= out, "a chain is completed twice")
-    // A used descriptor beyond the first one that is held back would be the driver's to find after a
-    // death, behind whatever comes in the first one's place.
-    if isTracked { publish(in: memory) }
     // 2.8.1: both bits are as the device's wrap counter. 2.8.3: the write flag says that there may
     // be data.
     var flags = nextUsed.wrap ? DescriptorFlag.available | DescriptorFlag.used : 0

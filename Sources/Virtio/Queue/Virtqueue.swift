@@ -79,8 +79,6 @@ public struct Virtqueue: ~Copyable {
   /// Takes the next chain that the driver made available, after those that another device had taken
   /// when it died.
   ///
-  /// With an in-flight region, a packed queue shows the driver first what is complete.
-  ///
   /// - Parameter chain: Filled with the chain; its old content is forgotten. Made for the memory of
   ///   this queue.
   /// - Returns: Whether there was a chain; if not, `chain` is empty.
@@ -110,8 +108,7 @@ public struct Virtqueue: ~Copyable {
     if order.isKept { order.putBack() }
   }
 
-  /// Hands a chain back to the driver, once the next ``publish()`` makes it visible; a packed queue with
-  /// an in-flight region may show it before.
+  /// Hands a chain back to the driver, once the next ``publish()`` makes it visible.
   ///
   /// - Parameters:
   ///   - chain: A chain of this queue that has not been completed.
