@@ -97,6 +97,43 @@ public final class IntervalTimer: BusDevice {
     }
   }
 
+  /// All it remembers, to be saved and put back; any thread.
+  ///
+  /// Putting it back sets the line to the saved level, which is no edge where the controller has it already:
+  /// the timer comes before the controllers. Ticks do not pass between saving and putting back.
+  public var savedState: IntervalTimerState {
+    get {
+      state.withLock { state in
+        let tick = Self.tick(at: clock.monotonic)
+        for index in 0..<3 { state.counters[index].advance(to: tick) }
+        // An edge that is due goes out first, so that it is the controller's to save.
+        setLine(&state, tick)
+        arm(&state, tick)
+        var saved = IntervalTimerState()
+        saved.counters = (0..<3).map { state.counters[$0].state(at: tick) }
+        saved.control = state.control
+        saved.lineLevel = state.lineLevel
+        return saved
+      }
+    }
+    set {
+      state.withLock { state in
+        let now = clock.monotonic
+        let tick = Self.tick(at: now)
+        for (index, counter) in newValue.counters.prefix(3).enumerated() {
+          var counter = counter
+          if index == 2 { counter.gate = newValue.control & 1 != 0 }
+          state.counters[index] = PITCounter(counter, at: tick)
+        }
+        state.control = newValue.control & 0x0F
+        state.lineLevel = newValue.lineLevel
+        state.expired = 0
+        if newValue.lineLevel { line.assert() } else { line.deassert() }
+        arm(&state, tick)
+      }
+    }
+  }
+
   /// A control word, or a command to latch (8254, figures 7, 9 and 11).
   private static func command(_ word: UInt8, _ state: inout State, at tick: UInt64) {
     let index = Int(word >> 6)

@@ -29,32 +29,32 @@ struct PITCounter {
   }
 
   /// The low six bits of the control word: how bytes come, the mode, and BCD.
-  private(set) var control: UInt8 = 0x30
-  private(set) var mode = Mode.interruptOnTerminalCount
-  private(set) var gate: Bool
+  var control: UInt8 = 0x30
+  var mode = Mode.interruptOnTerminalCount
+  var gate: Bool
 
   // MARK: The counting element
 
   /// Whether a count has been loaded, or will be at ``base``.
-  private(set) var isCounting = false
+  var isCounting = false
   /// What the element shows while it does not count.
-  private var shown: UInt64 = 0
+  var shown: UInt64 = 0
   /// The count, 1 to 65536, and the tick at which the element was or will be loaded with it.
-  private var count: UInt64 = 1
-  private var base: UInt64 = 0
+  var count: UInt64 = 1
+  var base: UInt64 = 0
   /// How many ticks had been counted when the gate fell.
-  private var held: UInt64?
+  var held: UInt64?
   /// Whether the square wave started low at ``base``.
-  private var startsLow = false
+  var startsLow = false
   /// The output of a one-shot until ``base``.
-  private var outputBefore = true
+  var outputBefore = true
 
   /// A count that is to be loaded later, and when it was written.
-  private var next: (count: UInt64, written: UInt64)?
+  var next: (count: UInt64, written: UInt64)?
   /// Whether no count has been written since the control word.
-  private var awaitsCount = true
+  var awaitsCount = true
   /// Up to which tick the output is worked out.
-  private var seen: UInt64 = 0
+  var seen: UInt64 = 0
   /// Whether the output has risen since this was cleared.
   var hasRisen = false
 
@@ -70,7 +70,7 @@ struct PITCounter {
   init(gate: Bool) { self.gate = gate }
 
   private var isBCD: Bool { control & 1 != 0 }
-  private var modulus: UInt64 { isBCD ? 10_000 : 65_536 }
+  var modulus: UInt64 { isBCD ? 10_000 : 65_536 }
 
   private func elapsed(at now: UInt64) -> UInt64 { held ?? (now > base ? now - base : 0) }
 
@@ -238,7 +238,7 @@ struct PITCounter {
     }
   }
 
-  private func value(at now: UInt64) -> UInt64 {
+  func value(at now: UInt64) -> UInt64 {
     guard isCounting else { return shown }
     let elapsed = elapsed(at: now)
     switch mode {
