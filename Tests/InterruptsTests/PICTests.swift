@@ -56,6 +56,30 @@ import Testing
     #expect(!state.readsInService)
   }
 
+  /// KVM's chips forget no edge, and a state of theirs may have some whose line is down.
+  @Test func anEdgeThatWasKeptElsewhereComesOnce() {
+    bench.start()
+    var state = bench.chips.state
+    state.primary.edges = 1 << 3
+    state.primary.latchedEdges = 1 << 3
+    state.secondary.edges = 1 << 1
+    state.secondary.latchedEdges = 1 << 1 | 1 << 5
+
+    bench.chips.state = state
+
+    #expect(bench.chips.state.secondary.latchedEdges == 1 << 1)
+    #expect(bench.takeVectors() == [0x39])
+    bench.write(0xA0, 0x20)
+    bench.write(0x20, 0x20)
+    #expect(bench.takeVectors() == [0x33])
+    bench.write(0x20, 0x20)
+    #expect(bench.takeVectors() == [])
+    #expect(bench.chips.state.primary.latchedEdges == 0)
+    bench.set(3, true)
+    bench.set(3, false)
+    #expect(!bench.chips.isRequesting)
+  }
+
   @Test func aSingleChipHasNoThirdWordAndNoneNeedsTheFourth() {
     bench.write(0x20, 0x12)
     bench.write(0x21, 0x47)

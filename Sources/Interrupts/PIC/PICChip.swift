@@ -37,8 +37,9 @@ struct PICChip {
     let rising = newLines & ~lines
     lines = newLines
     // An edge must stay high until it is acknowledged (8259A, "edge and level triggered modes").
-    let withdrawn = state.edges & ~newLines
-    state.edges = (state.edges | rising & ~state.levelTriggered & ~cascade) & newLines
+    let held = newLines | state.latchedEdges
+    let withdrawn = state.edges & ~held
+    state.edges = (state.edges | rising & ~state.levelTriggered & ~cascade) & held
     return withdrawn
   }
 
@@ -79,6 +80,7 @@ struct PICChip {
   mutating func acknowledge(_ input: UInt8) -> Ending? {
     let bit: UInt8 = 1 << input
     state.edges &= ~bit
+    state.latchedEdges &= ~bit
     state.inService |= bit
     guard state.endsAutomatically else { return nil }
     return end(input, rotates: state.rotatesAutomatically)
@@ -204,6 +206,7 @@ struct PICChip {
   mutating func select(levels: UInt8) {
     state.levelTriggered = levels & selectable
     state.edges &= ~state.levelTriggered
+    state.latchedEdges &= state.edges
   }
 
   /// Puts a saved state back.
@@ -211,7 +214,8 @@ struct PICChip {
     state = saved.possible
     self.lines = lines
     select(levels: state.levelTriggered)
-    state.edges &= lines & ~cascade
+    state.edges &= (lines | state.latchedEdges) & ~cascade
+    state.latchedEdges &= state.edges
     ending = 0
     initializations &+= 1
   }

@@ -22,6 +22,9 @@ public struct PICState: Equatable, Sendable {
   public var vectorBase: UInt8 = 0
   /// The requests of edge inputs, one bit each.
   public var edges: UInt8 = 0
+  /// Those of ``edges`` that stay although their level has fallen: only a controller that forgets no edge, such
+  /// as KVM's, leaves them, and here no edge becomes one.
+  public var latchedEdges: UInt8 = 0
   /// ISR: what has been acknowledged and not ended.
   public var inService: UInt8 = 0
   /// IMR.

@@ -82,13 +82,22 @@ public final class InterruptRouter: PinAcknowledgement, Sendable {
 
   /// Replaces all routes; a line that is asserted is so at its new pins at once, and at its old ones no more.
   ///
+  /// - Parameters:
+  ///   - table: The new routes.
+  ///   - limit: GSIs from here on keep theirs, and are not looked at in `table`.
   /// - Throws: ``InterruptError`` for a table that KVM would refuse; then nothing changes.
-  public func setRoutes(_ table: RoutingTable) throws(InterruptError) {
+  public func setRoutes(
+    _ table: RoutingTable,
+    below limit: UInt32 = RoutingTable.gsiCount
+  ) throws(InterruptError) {
     try table.validate()
     var effects = Effects()
     state.withLock { state in
-      for (gsi, routes) in table.routes { state.setRoutes(of: state.line(gsi), routes, &effects) }
-      for line in state.lines.values where table.routes[line.gsi] == nil {
+      for (gsi, routes) in table.routes where gsi.rawValue < limit {
+        state.setRoutes(of: state.line(gsi), routes, &effects)
+      }
+      for line in state.lines.values
+      where line.gsi.rawValue < limit && table.routes[line.gsi] == nil {
         state.setRoutes(of: line, [], &effects)
       }
       state.prune()

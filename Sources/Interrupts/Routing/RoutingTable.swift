@@ -23,7 +23,7 @@ public struct RoutingTable: Equatable, Sendable {
 
   /// Finds what is wrong with the table, by the rules of KVM's (api.rst, 4.52): a GSI leads to each
   /// controller once at most, and to one message and nothing else if to a message.
-  func validate() throws(InterruptError) {
+  package func validate() throws(InterruptError) {
     for (gsi, routes) in routes {
       guard gsi.rawValue < Self.gsiCount else { throw .noSuchGSI(gsi) }
       var (ioAPIC, pic, messages) = (0, 0, 0)
