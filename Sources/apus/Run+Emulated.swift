@@ -30,6 +30,7 @@ extension Run {
     )
     let reservation = try Self.explaining {
       try Machine.checkStreams(of: configuration)
+      try Machine.checkInterruptStateFile(of: configuration)
       // The locks of an emulated host are its own: other machines see those of this process.
       return try DiskReservation(configuration)
     }
@@ -96,6 +97,7 @@ extension Run {
     for case .file(let path) in configuration.streams {
       writable.append(try Self.folder(of: path))
     }
+    if let path = configuration.interruptStatePath { writable.append(try Self.folder(of: path)) }
     readable.append(try Self.folder(of: configuration.kernel))
     for path in configuration.initialFiles {
       let file = path.split(separator: " ").first.map(String.init) ?? ""

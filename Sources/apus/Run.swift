@@ -195,6 +195,16 @@ struct Run: ParsableCommand {
   )
   var dumpInterrupts = false
 
+  @Option(
+    help: ArgumentHelp(
+      "Keep the state of the interrupt controllers in a file when the guest ends; SIGUSR1 does at any "
+        + "time. apus interrupts shows it.",
+      valueName: "file"
+    ),
+    completion: .file()
+  )
+  var saveInterrupts: String?
+
   @Flag(help: "A write of V to port 0xF4 ends the process with (V << 1) | 1; adds fw_cfg at 0x510.")
   var debugExit = false
 
@@ -278,6 +288,7 @@ struct Run: ParsableCommand {
     configuration.entropyRate = entropyRate?.rate
     configuration.interruptMode = interruptMode
     configuration.dumpsInterrupts = dumpInterrupts
+    configuration.interruptStatePath = saveInterrupts
     configuration.hasDebugExit = debugExit
     configuration.hasTestDevice = testDevice
     configuration.onReset = onReset

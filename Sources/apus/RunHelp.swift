@@ -31,7 +31,8 @@ enum RunHelp {
       SIGTERM, SIGINT and SIGHUP press the guest's power button if it listens
       to it. They end it at once if it does not, if a second one comes, and
       after 10 seconds. SIGUSR1 prints the state of interrupt controllers,
-      network interfaces and balloon on standard error, and the guest goes on.
-      SIGUSR2 tells it of disks that have changed their size.
+      network interfaces and balloon on standard error, and the guest goes on;
+      with --save-interrupts, the first is kept in the file, too. SIGUSR2 tells
+      the guest of disks that have changed their size.
     """
 }

@@ -77,7 +77,8 @@ import TestSupport
       "--serial",
       "--console", "--port", "--entropy", "--entropy-rate", "--on-reset",
       "--accel", "--irqchip",
-      "--dump-interrupts", "SIGUSR1", "--debug-exit", "--test-device", "--dry-run", "--log-level",
+      "--dump-interrupts", "--save-interrupts", "SIGUSR1", "--debug-exit", "--test-device",
+      "--dry-run", "--log-level",
       "Ctrl-A x", "Ctrl-A h", "EXAMPLES",
       "apus run vmlinuz", "EXIT CODES", "SIGTERM",
     ]

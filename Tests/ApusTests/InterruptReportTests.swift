@@ -59,6 +59,45 @@ import Testing
     expectReport(ended.errors, of: mode, cpus: 2)
   }
 
+  /// At the signal and at the end: what is in the file is shown as by the report, but for the pins' counters.
+  @Test(arguments: accelerators, InterruptMode.allCases)
+  func theStateIsKeptInAFile(accelerator: String, mode: InterruptMode) async throws {
+    let path = folder.path(of: "state")
+    let options = ["--irqchip", mode.rawValue, "--cpus", "3", "--save-interrupts", path]
+
+    let (first, ended) = try await Program.drive(command(accelerator, options), input: .pipe) {
+      program in
+      try program.expect("R")
+      program.signal(SIGUSR1)
+      try program.expect("CMCI 0x", times: 3)
+      // It is written after it was shown; the guest answers once it goes on.
+      try program.type("a")
+      try program.expect("Ra")
+      try program.wait(for: "the file") { (try? Machine.interruptState(at: path)) != nil }
+      let first = try Machine.interruptState(at: path)
+      try program.type("q")
+      return (first, try program.finish(within: 30))
+    }
+
+    #expect(ended.code == 0, "\(ended)")
+    let last = try Machine.interruptState(at: path)
+    #expect(last != first)
+    for state in [first, last] {
+      let file = try folder.file("shown", state.bytes)
+      let shown = try await Program.run(["interrupts", file], within: 10)
+      #expect(shown.code == 0, "\(shown)")
+      #expect(shown.errors == "", "\(shown)")
+      let lines = shown.output.split(separator: "\n").map(String.init)
+      #expect(lines.first == "interrupts (\(mode.rawValue)), saved:", "\(shown)")
+      #expect(lines.contains { $0.hasPrefix("  GSI 4: low, 0 of 1 sources") }, "\(shown)")
+      #expect(lines.count { $0.hasPrefix("  pin ") } == 24, "\(shown)")
+      #expect(lines.count { $0.hasPrefix("  IRQ ") } == 16, "\(shown)")
+      #expect(lines.count { $0.hasPrefix("local APIC ") } == 3, "\(shown)")
+      #expect(lines.count { $0.hasPrefix("  waiting for its start-up") } == 2, "\(shown)")
+      #expect(lines.contains { $0.hasPrefix("interval timer: ") }, "\(shown)")
+    }
+  }
+
   @Test func theReportIsOfTheModeThatIsUsedWhenNoneIsAskedFor() async throws {
     let ended = try await Program.drive(
       command("emulated", ["--dump-interrupts"]),

@@ -12,8 +12,8 @@ import Testing
     return String(decoding: bytes.prefix(count).map(UInt8.init(bitPattern:)), as: UTF8.self)
   }
 
-  @Test(.needsEmulatedHost)
-  func levelInterruptsByEventfdsAreAsKVMsOwnInAllModes() async throws {
+  @Test(.needsEmulatedHost, arguments: ["ResampleComparisonTests", "InterruptTransferTests"])
+  func interruptsAreAsKVMsOwnInAllModes(suite: String) async throws {
     let program = try Self.testProgram()
     let host = try Given.path("APUS_TEST_IN_EMULATED_HOST")
     let ended = try await BootSlots.shared.run {
@@ -25,13 +25,13 @@ import Testing
             // The one folder that may be written there.
             "TMPDIR=/run/out", program,
             "--testing-library", "swift-testing", "--no-parallel",
-            "--filter", "ResampleComparisonTests",
+            "--filter", suite,
           ]
         ).finish(within: 240)
       }
     }
     #expect(ended.code == 0, "\(ended)")
     let output = ended.output + ended.errors
-    #expect(output.contains("Suite ResampleComparisonTests passed"), "\(ended)")
+    #expect(output.contains("Suite \(suite) passed"), "\(ended)")
   }
 }

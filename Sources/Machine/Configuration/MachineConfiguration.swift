@@ -82,6 +82,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var interruptMode: InterruptMode?
   /// Whether the state of the interrupt controllers is shown when the guest ends.
   public var dumpsInterrupts = false
+  /// The file in which the state of the interrupt controllers is kept when the guest ends, if any is.
+  public var interruptStatePath: String?
   /// What a reset of the machine does.
   public var onReset = ResetAction.exit
 

@@ -38,6 +38,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case vsockPath(option: String, limit: Int)
   /// The socket cannot be listened on.
   case vsockSocket(option: String, reason: String)
+  /// The file of an interrupt state cannot be read or made, or holds none.
+  case interruptState(path: String, reason: String)
   /// A stream cannot be opened.
   case stream(path: String, reason: String)
 
@@ -84,6 +86,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(option): the path has 1 to \(limit) bytes, with room for a port after it"
     case .vsockSocket(let option, let reason):
       "\(option): \(reason); name a path that can be made and that nobody listens on"
+    case .interruptState(let path, let reason): "\(path): \(reason)"
     case .stream(let path, let reason):
       "\(path): \(reason); name a path that can be made and written"
     }

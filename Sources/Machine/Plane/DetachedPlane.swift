@@ -11,6 +11,8 @@ final class DetachedPlane: MachinePlane {
   func disconnect() {}
   func makeProcessorInterrupts(_ index: Int) -> (any ProcessorInterrupts)? { nil }
   var chipReport: [String] { [] }
+  var chips: InterruptState.Chips { InterruptState.Chips() }
+  func restore(_ chips: InterruptState.Chips) {}
 
   func attach(_ doorbell: Doorbell, to event: EventFD) {}
   func detach(_ doorbell: Doorbell, from event: EventFD) {}

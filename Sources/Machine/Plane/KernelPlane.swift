@@ -2,6 +2,7 @@ import DeviceModel
 import HostOS
 import Interrupts
 import KVM
+import Platform
 
 /// All interrupt controllers in the kernel: KVM's chips, irqfds and ioeventfds.
 final class KernelPlane: MachinePlane {
@@ -99,5 +100,52 @@ final class KernelPlane: MachinePlane {
   }
 
   var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { routes.messageRoutes }
+  var lineReport: [InterruptRouter.LineReport] {
+    let table = table.withLock { $0 }
+    return router.report.map { line in
+      var line = line
+      // The router's own routes lead into the kernel.
+      if line.gsi.rawValue < KernelRoutes.pinCount { line.routes = table.routes[line.gsi] ?? [] }
+      return line
+    }
+  }
+
+  var chips: InterruptState.Chips {
+    get throws {
+      let lines = lineReport
+      var asserted = Set(lines.filter(\.isAsserted).map(\.gsi))
+      var chips = InterruptState.Chips()
+      chips.timer = IntervalTimerState(try vm.pitState(), now: MonotonicClock.nanoseconds)
+      if chips.timer.lineLevel { asserted.insert(GSI(0)) }
+      let levels = table.withLock { $0 }.levels(of: asserted)
+      chips.ioAPIC = IOAPICState(try vm.irqChipState(.ioapic), levels: levels.ioAPIC)
+      chips.pic = PICPairState(
+        primary: try vm.irqChipState(.picMaster),
+        secondary: try vm.irqChipState(.picSlave),
+        levels: levels.pic
+      )
+      return chips
+    }
+  }
+
+  func restore(_ chips: InterruptState.Chips) throws {
+    // The timer's line is not among them: KVM's timer lets go of it each time that it has raised it.
+    let asserted = Set(lineReport.filter(\.isAsserted).map(\.gsi))
+    let levels = table.withLock { $0 }.levels(of: asserted)
+    let old = (
+      primary: try vm.irqChipState(.picMaster), secondary: try vm.irqChipState(.picSlave)
+    )
+    let pics = chips.pic.applied(to: old, levels: levels.pic)
+    try vm.setPITState(
+      chips.timer.applied(to: try vm.pitState(), now: MonotonicClock.nanoseconds)
+    )
+    // The second first: the first's input 2 is its output.
+    try vm.setIRQChipState(pics.secondary)
+    try vm.setIRQChipState(pics.primary)
+    try vm.setIRQChipState(
+      chips.ioAPIC.applied(to: try vm.irqChipState(.ioapic), levels: levels.ioAPIC)
+    )
+  }
+
   var chipReport: [String] { (try? vm.chipReport) ?? [] }
 }

@@ -27,6 +27,20 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
   /// What became of the interrupts of a pin, if that is known here; any thread may ask.
   func counters(of pin: ControllerPin) -> InterruptCounters
 
+  /// All GSIs that have a source or a route in this process, by number; any thread may ask.
+  var lineReport: [InterruptRouter.LineReport] { get }
+
+  /// The state of the chips that a machine has once; any thread may ask. Only what vCPUs do while they are asked can
+  /// come between the parts.
+  var chips: InterruptState.Chips { get throws }
+
+  /// Puts the state of the chips back, of a machine in any mode, and sends what is due.
+  ///
+  /// No vCPU runs, their local APICs have been put back, and the lines that devices hold up are up.
+  ///
+  /// - Throws: ``KVMError``.
+  func restore(_ chips: InterruptState.Chips) throws
+
   /// What the controllers hold, other than local APICs in the kernel, as lines of text; any thread may ask.
   var chipReport: [String] { get }
 }
@@ -34,6 +48,7 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
 extension MachinePlane {
   var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { [] }
   func counters(of pin: ControllerPin) -> InterruptCounters { InterruptCounters() }
+  var lineReport: [InterruptRouter.LineReport] { router.report }
 
   /// Adds a source of a GSI.
   func makeLine(_ gsi: UInt32) throws(InterruptError) -> InterruptSource {

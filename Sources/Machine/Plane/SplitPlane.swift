@@ -11,11 +11,11 @@ import Synchronization
 ///
 /// The I/O APIC's interrupts go to the kernel as messages. The kernel reports the ends of those for which it has a route
 /// with level trigger at a reserved GSI, hence one route for each entry of the redirection table.
-final class SplitPlane: MachinePlane {
+final class SplitPlane: MachinePlane, OwnChips {
   let router: InterruptRouter
   let ioAPIC: IOAPIC
   let pic: PICPair
-  private let timer: IntervalTimer
+  let timer: IntervalTimer
   private let vm: VM
   private let routes: KernelRoutes
   private let bootProcessor = BootProcessor()
@@ -69,7 +69,10 @@ final class SplitPlane: MachinePlane {
     try ports.addControllers(pic, timer)
   }
 
-  func setRoutes(_ table: RoutingTable) throws { try router.setRoutes(table) }
+  func setRoutes(_ table: RoutingTable) throws {
+    // The numbers above are messages', which have routes of their own.
+    try router.setRoutes(table, below: UInt32(IOAPIC.pinCount))
+  }
 
   func disconnect() {
     router.disconnect()

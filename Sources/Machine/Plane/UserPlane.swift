@@ -7,12 +7,12 @@ import Platform
 import Synchronization
 
 /// All interrupt controllers here; the kernel only injects what a vCPU's thread hands it.
-final class UserPlane: MachinePlane {
+final class UserPlane: MachinePlane, OwnChips {
   let router: InterruptRouter
   let ioAPIC: IOAPIC
   let pic: PICPair
   let apics: LocalAPICs
-  private let timer: IntervalTimer
+  let timer: IntervalTimer
   private let vm: VM
   private let clock: any DeviceClock
   private let loop: InterruptEventLoop
@@ -73,7 +73,10 @@ final class UserPlane: MachinePlane {
     try ports.addControllers(pic, timer)
   }
 
-  func setRoutes(_ table: RoutingTable) throws { try router.setRoutes(table) }
+  func setRoutes(_ table: RoutingTable) throws {
+    // The numbers above are messages', which have routes of their own.
+    try router.setRoutes(table, below: UInt32(IOAPIC.pinCount))
+  }
 
   func disconnect() {
     router.disconnect()

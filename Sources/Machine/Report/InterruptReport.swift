@@ -13,30 +13,51 @@ struct InterruptReport {
     var lines = ["interrupts (\(mode.rawValue)):"]
     lines += plane.router.report.map { "  " + row($0) }
     lines += plane.kernelMessages.map { gsi, message in
-      "  \(gsi): \(text(message)), delivered by KVM, which does not count"
+      "  \(gsi): \(Self.text(message)), delivered by KVM, which does not count"
     }
     lines += plane.chipReport
     lines += localAPICs
     return lines.joined(separator: "\n") + "\n"
   }
 
-  private func text(_ message: InterruptMessage) -> String {
+  static func text(_ message: InterruptMessage) -> String {
     "message \(hex(UInt64(message.data))) to \(hex(message.address))"
+  }
+
+  static func text(_ route: InterruptRoute) -> String {
+    switch route {
+    case .pin(.ioAPIC(let pin)): "I/O APIC pin \(pin)"
+    case .pin(.pic(let pin)): "8259 IRQ \(pin)"
+    case .message(let message): text(message)
+    }
   }
 
   private func row(_ line: InterruptRouter.LineReport) -> String {
     var counters = line.counters
     let routes = line.routes.map { route in
-      switch route {
-      case .pin(.ioAPIC(let pin)): mode == .kernel ? "KVM" : "I/O APIC pin \(pin)"
-      case .pin(.pic(let pin)): "8259 IRQ \(pin)"
-      case .message(let message): text(message)
-      }
+      if case .pin(.ioAPIC) = route, mode == .kernel { "KVM" } else { Self.text(route) }
     }
     for case .pin(let pin) in line.routes { counters += plane.counters(of: pin) }
-    return "\(line.gsi): \(line.isAsserted ? "high" : "low"), "
-      + "\(line.sources.asserted) of \(line.sources.total) sources asserted, "
-      + "\(line.sources.bound) bound; to \(routes.isEmpty ? "nobody" : routes.joined(separator: ", ")) "
+    return Self.row(
+      line.gsi,
+      isAsserted: line.isAsserted,
+      sources: line.sources,
+      to: routes,
+      counters
+    )
+  }
+
+  /// One GSI.
+  static func row(
+    _ gsi: GSI,
+    isAsserted: Bool,
+    sources: (total: Int, asserted: Int, bound: Int),
+    to routes: [String],
+    _ counters: InterruptCounters
+  ) -> String {
+    "\(gsi): \(isAsserted ? "high" : "low"), "
+      + "\(sources.asserted) of \(sources.total) sources asserted, "
+      + "\(sources.bound) bound; to \(routes.isEmpty ? "nobody" : routes.joined(separator: ", ")) "
       + "(raised \(counters.raised), coalesced \(counters.coalesced), "
       + "delivered \(counters.delivered), EOI \(counters.ended), "
       + "resampled \(counters.resampled), spurious \(counters.spurious))"

@@ -50,6 +50,13 @@ public enum Machine {
     return MachineDescription(board: board, boot: state).text
   }
 
+  /// Reads a state that `--save-interrupts` has written.
+  ///
+  /// - Throws: ``MachineError/interruptState(path:reason:)``.
+  public static func interruptState(at path: String) throws(MachineError) -> InterruptState {
+    try InterruptStateFile.read(path)
+  }
+
   /// Opens the files and sockets of `configuration` and lets go of them.
   ///
   /// For a machine that will run elsewhere: what is wrong with them is then known before.
@@ -62,6 +69,15 @@ public enum Machine {
       case .none, .standard, .device: break
       }
     }
+  }
+
+  /// Finds whether the file that `configuration` has the interrupt state kept in can be written.
+  ///
+  /// - Throws: ``MachineError/interruptState(path:reason:)``.
+  public static func checkInterruptStateFile(
+    of configuration: MachineConfiguration
+  ) throws(MachineError) {
+    if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
   }
 
   /// Whether the user can mend what went wrong by another command line or another file.

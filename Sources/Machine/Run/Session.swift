@@ -56,6 +56,7 @@ final class Session {
     disks = try configuration.disks.map { try $0.open() }
     networks = try configuration.networks.map { try NetworkLink.open($0) }
     sockets = try configuration.vsock?.listen()
+    if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start()
   }
@@ -123,6 +124,7 @@ final class Session {
       let outcome = try wait(control, board, processors)
       processors.stop()
       if configuration.dumpsInterrupts { report(board, processors, isRunning: false) }
+      try saveInterrupts(board, processors)
       return outcome
     } catch {
       // The vCPUs would run on, and letting go of their threads wait for them.
@@ -152,6 +154,16 @@ final class Session {
       Array((report.text + devices.text).utf8),
       patience: Self.reportPatience
     )
+  }
+
+  /// Keeps the state of all interrupts in a file, if that was asked for.
+  private func saveInterrupts(_ board: Board, _ processors: Processors) throws {
+    guard let path = configuration.interruptStatePath else { return }
+    guard let state = try processors.interruptState(of: board.plane, mode) else {
+      logger.error("--save-interrupts \(path): a processor does not answer; ask again")
+      return
+    }
+    try InterruptStateFile.write(state, to: path)
   }
 
   private func makeSerialOutput(_ clock: HostClock) throws -> SerialOutput? {
@@ -219,6 +231,12 @@ final class Session {
       while let signal = signals.next() {
         if signal == SIGUSR1 {
           report(board, processors, isRunning: true)
+          do {
+            try saveInterrupts(board, processors)
+          } catch {
+            // The guest goes on, and another signal may find the file's disk less full.
+            logger.error("--save-interrupts: \(error)")
+          }
         } else if signal == SIGUSR2 {
           for disk in board.disks { disk.resize(logging: logger) }
         } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {

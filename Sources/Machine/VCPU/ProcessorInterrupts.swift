@@ -17,6 +17,10 @@ protocol ProcessorInterrupts: AnyObject, Sendable {
   func handle(_ exit: VCPUExit, _ vcpu: VCPU) throws(KVMError) -> Bool
   /// Whether nothing but an NMI or a start-up interrupt can wake the processor; `nil` if the kernel knows.
   var isStopped: Bool? { get }
+  /// The processor's state; its thread does not run, or not on.
+  func state(of vcpu: VCPU) throws -> InterruptState.Processor
+  /// Puts back a state of a processor in any mode; before the vCPU's thread runs, after its registers were set.
+  func restore(_ state: InterruptState.Processor, to vcpu: VCPU) throws
   /// Ends a wait in ``prepare(_:)``; any thread may call.
   func wake()
 }

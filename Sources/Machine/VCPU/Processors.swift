@@ -13,17 +13,20 @@ final class Processors {
     let kicker: VCPUKicker
     let inspection: VCPUInspection
     let interrupts: (any ProcessorInterrupts)?
+    let vcpu: LentVCPU
     let thread: Thread
 
     init(
       _ kicker: VCPUKicker,
       _ inspection: VCPUInspection,
       _ interrupts: (any ProcessorInterrupts)?,
+      _ vcpu: LentVCPU,
       _ thread: consuming Thread
     ) {
       self.kicker = kicker
       self.inspection = inspection
       self.interrupts = interrupts
+      self.vcpu = vcpu
       self.thread = thread
     }
 
@@ -38,10 +41,13 @@ final class Processors {
   private var processors: [Processor] = []
   /// Of processors that have stopped.
   private var inspections: [VCPUInspection] = []
+  private var vcpus: [LentVCPU] = []
   private var isAsking = false
   private var processTime: UInt64 = 0
 
   /// Sets up the vCPUs and lets them run; vCPU 0 begins at `start`, the others wait to be started.
+  ///
+  /// With a state to restore, all interrupts are as that says, before a vCPU runs.
   init(
     count: Int,
     vm: VM,
@@ -49,9 +55,11 @@ final class Processors {
     start: CPUStartState,
     board: Board,
     control: RunControl,
-    notesInterrupts: Bool = false
+    notesInterrupts: Bool = false,
+    restoring state: InterruptState? = nil
   ) throws {
     self.control = control
+    try state?.check(count: count)
     var cpuid = cpuid
     // Threads wait here until all vCPUs exist: the first may start the others as soon as it runs.
     let gate = Gate()
@@ -69,12 +77,14 @@ final class Processors {
             hasLocalAPIC: cpuid.hasKernelLocalAPIC
           )
           if index == 0 { try vcpu.start(at: start) }
+          let lent = LentVCPU(vcpu, interrupts)
+          vcpus.append(lent)
           let kicker = vcpu.kicker
           let inspection = VCPUInspection()
           let ports = BusView(of: board.portBus)
           let thread = try Thread("vcpu\(index)") {
             let loop = VCPULoop(
-              vcpu: vcpu,
+              vcpu: lent.vcpu,
               memory: memory,
               ports: ports,
               control: control,
@@ -85,13 +95,59 @@ final class Processors {
             gate.closed.withLock { _ in }
             loop.run()
           }
-          processors.append(Processor(kicker, inspection, interrupts, thread))
+          processors.append(Processor(kicker, inspection, interrupts, lent, thread))
         }
+        if let state { try Self.restore(state, to: vcpus, board.plane) }
       } catch {
         // Those that wait at the gate find that it is over.
         control.end(.failed("\(error)"))
         throw error
       }
+    }
+  }
+
+  private static func restore(
+    _ state: InterruptState,
+    to vcpus: [LentVCPU],
+    _ plane: any MachinePlane
+  ) throws {
+    if plane.pinRoutes != state.pinRoutes { try plane.setRoutes(state.pinRoutes) }
+    for (vcpu, saved) in zip(vcpus, state.processors) { try vcpu.restore(saved) }
+    try plane.restore(state.chips)
+  }
+
+  /// Takes the state of all interrupts while no vCPU is in the guest: they wait meanwhile, or have stopped.
+  ///
+  /// Devices go on; see ``InterruptState/init(of:mode:processors:)``.
+  ///
+  /// - Parameters:
+  ///   - plane: The machine's plane.
+  ///   - mode: Its mode.
+  ///   - limit: How long to wait for the vCPUs to come out of the guest and of their devices, in milliseconds.
+  /// - Returns: The state; `nil` if some vCPU has not come.
+  /// - Throws: ``KVMError``, ``SystemError``.
+  func interruptState(
+    of plane: any MachinePlane,
+    _ mode: InterruptMode,
+    limit: UInt64 = 1000
+  ) throws -> InterruptState? {
+    func take() throws -> InterruptState {
+      try InterruptState(
+        of: plane,
+        mode: mode,
+        processors: vcpus.map { vcpu in { try vcpu.state() } }
+      )
+    }
+    guard !processors.isEmpty else { return try take() }
+    let pause = try ProcessorPause()
+    let processors = processors
+    return try pause.hold(processors.count, limit: limit) {
+      for processor in processors {
+        processor.inspection.ask(toPauseFor: pause)
+        processor.kick()
+      }
+    } _: {
+      try take()
     }
   }
 
@@ -151,6 +207,30 @@ final class Processors {
     // SAFETY: the result is a live local.
     _ = unsafe clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
     return UInt64(time.tv_sec) &* 1_000_000_000 &+ UInt64(time.tv_nsec)
+  }
+
+  /// A vCPU for others than its thread: while that does not run, or waits in a ``ProcessorPause``.
+  private final class LentVCPU: @unchecked Sendable {
+    // Sendable: the vCPU is one thread's at a time, as above; a gate's lock lies between them.
+    let vcpu: VCPU
+    private let interrupts: (any ProcessorInterrupts)?
+
+    init(_ vcpu: VCPU, _ interrupts: (any ProcessorInterrupts)?) {
+      self.vcpu = vcpu
+      self.interrupts = interrupts
+    }
+
+    func state() throws -> InterruptState.Processor {
+      try interrupts?.state(of: vcpu) ?? vcpu.interruptState()
+    }
+
+    func restore(_ state: InterruptState.Processor) throws {
+      if let interrupts {
+        try interrupts.restore(state, to: vcpu)
+      } else {
+        try vcpu.restore(state)
+      }
+    }
   }
 
   private final class Gate: Sendable {

@@ -14,6 +14,8 @@ final class SplitProcessor: ProcessorInterrupts {
   private let hasChanged = Atomic(false)
   /// What the thread saw; its own.
   private let isRequesting = Atomic(false)
+  /// The vector of the 8259s that was injected last, and 256; 0 for none.
+  private let injected = Atomic<UInt16>(0)
 
   init(ioAPIC: IOAPIC, pic: PICPair?) {
     self.ioAPIC = ioAPIC
@@ -43,7 +45,11 @@ final class SplitProcessor: ProcessorInterrupts {
     // The kernel says so only if the local APIC takes interrupts of 8259s at LINT0, too.
     if vcpu.canInjectInterrupt {
       // The line may have fallen since: an acknowledgement would then be a spurious interrupt.
-      if pic.isRequesting { try vcpu.inject(pic.acknowledge()) }
+      if pic.isRequesting {
+        let vector = pic.acknowledge()
+        try vcpu.inject(vector)
+        injected.store(256 | UInt16(vector), ordering: .relaxed)
+      }
       isRequesting.store(pic.isRequesting, ordering: .relaxed)
     }
     vcpu.requestsInterruptWindow = isRequesting.load(ordering: .relaxed)
@@ -61,6 +67,21 @@ final class SplitProcessor: ProcessorInterrupts {
   }
 
   var isStopped: Bool? { nil }
+
+  func state(of vcpu: VCPU) throws -> InterruptState.Processor {
+    var state = try vcpu.interruptState()
+    // KVM does not show a vector of the 8259s that it has not handed on: there is one if interrupts are enabled
+    // and nothing else is in the way, and still no further one would be taken.
+    let vector = injected.load(ordering: .relaxed)
+    if vector != 0, state.injected == nil, vcpu.interruptFlag, !vcpu.canInjectInterrupt,
+      try vcpu.events().interrupt.shadow == 0
+    {
+      state.injected = UInt8(truncatingIfNeeded: vector)
+    }
+    return state
+  }
+
+  func restore(_ state: InterruptState.Processor, to vcpu: VCPU) throws { try vcpu.restore(state) }
 
   // The kernel waits for it, and a kick ends that.
   func wake() {}

@@ -236,22 +236,59 @@ final class UserProcessor: ProcessorInterrupts, @unchecked Sendable {
     switch index {
     case Register.apicBase:
       try apic.writeBase(value)
-      // CPUID tells of a local APIC by the kernel's copy, and of nothing else: one that it does not
-      // take is no reason to end the guest.
-      if var special = try? vcpu.specialRegisters() {
-        special.apicBase = apic.base
-        try? vcpu.setSpecialRegisters(special)
-      }
-      // Outside of x2APIC mode, the page is where the base says.
-      try page.map {
-        try $0.bus.move($0.registration, to: apic.hasPage ? value & 0x000F_FFFF_FFFF_F000 : nil)
-      }
+      try baseHasChanged(vcpu)
     case Register.timestampDeadline:
       // The guest may have set its counter since.
       try synchronizeTimestampCounter(vcpu)
       apic.tscDeadline = value
     default: try apic.writeMSR(index, value)
     }
+  }
+
+  private func baseHasChanged(_ vcpu: VCPU) throws {
+    // CPUID tells of a local APIC by the kernel's copy, and of nothing else: one that it does not
+    // take is no reason to end the guest.
+    if var special = try? vcpu.specialRegisters() {
+      special.apicBase = apic.base
+      try? vcpu.setSpecialRegisters(special)
+    }
+    // Outside of x2APIC mode, the page is where the base says.
+    try page.map {
+      try $0.bus.move($0.registration, to: apic.hasPage ? apic.base & 0x000F_FFFF_FFFF_F000 : nil)
+    }
+  }
+
+  // MARK: Saving
+
+  func state(of vcpu: VCPU) throws -> InterruptState.Processor {
+    // INIT, start-up and NMI are taken here, as they would be next: no access is open between two runs.
+    if apic.hasEvents { try takeEvents(vcpu) }
+    var state = try vcpu.interruptsUnderWay()
+    state.localAPIC = apic.state
+    state.activity =
+      switch activity {
+      case .running: .running
+      case .halted: .halted
+      case .waitingForStartUp: .waitingForStartUp
+      }
+    return state
+  }
+
+  func restore(_ state: InterruptState.Processor, to vcpu: VCPU) throws {
+    try synchronizeTimestampCounter(vcpu)
+    var own = state.localAPIC
+    own.events = LocalAPICEvents()
+    apic.state = own
+    try baseHasChanged(vcpu)
+    try vcpu.restoreUnderWay(state)
+    hasInjectedNMI = state.isNMIPending
+    hasInterruptFlag = try vcpu.registers().rflags & 1 << 9 != 0
+    activity =
+      switch state.activity {
+      case .running: .running
+      case .halted: .halted
+      case .waitingForStartUp: .waitingForStartUp
+      }
   }
 
   private func synchronizeTimestampCounter(_ vcpu: VCPU) throws(KVMError) {

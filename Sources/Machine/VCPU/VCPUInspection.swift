@@ -13,6 +13,8 @@ final class VCPUInspection: Sendable {
   private let state = Atomic(State.idle.rawValue)
   private let isReportWanted = Atomic(false)
   private let report = Mutex<LocalAPIC.State?>(nil)
+  private let isPauseWanted = Atomic(false)
+  private let pause = Mutex<ProcessorPause?>(nil)
 
   /// Asks whether anything can still wake the vCPU; an answer to an earlier question is forgotten.
   func ask() { state.store(State.asked.rawValue, ordering: .sequentiallyConsistent) }
@@ -29,9 +31,18 @@ final class VCPUInspection: Sendable {
   /// The answer, once there is one.
   var localAPIC: LocalAPIC.State? { report.withLock { $0 } }
 
+  /// Asks the vCPU's thread to wait until `pause` is over.
+  func ask(toPauseFor pause: ProcessorPause) {
+    self.pause.withLock { $0 = pause }
+    isPauseWanted.store(true, ordering: .sequentiallyConsistent)
+  }
+
   /// Answers if asked; on the vCPU's thread, outside of the guest.
   func answer(for vcpu: VCPU, _ interrupts: (any ProcessorInterrupts)?) throws(KVMError) {
     if isReportWanted.exchange(false, ordering: .sequentiallyConsistent) { noteLocalAPIC(of: vcpu) }
+    if isPauseWanted.exchange(false, ordering: .sequentiallyConsistent) {
+      pause.withLock { $0.take() }?.park()
+    }
     guard state.load(ordering: .sequentiallyConsistent) == State.asked.rawValue else { return }
     let isStopped =
       if let known = interrupts?.isStopped { known } else { try Self.isStopped(vcpu) }

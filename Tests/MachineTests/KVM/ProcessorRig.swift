@@ -23,6 +23,7 @@ final class ProcessorRig {
   ///   - data: What else is in guest memory.
   ///   - mode: Where the interrupt controllers are; `nil` for KVM's own, of which the machine knows nothing.
   ///   - start: The first processor's registers.
+  ///   - state: The state of all interrupts at the start, if it is not that of a new machine.
   ///   - change: Adds to the board what the test needs.
   /// - Throws: What KVM refuses.
   init(
@@ -31,6 +32,7 @@ final class ProcessorRig {
     data: [UInt64: [UInt8]] = [:],
     mode: InterruptMode? = .kernel,
     start: CPUStartState? = nil,
+    restoring state: InterruptState? = nil,
     change: (Board) throws -> Void = { _ in }
   ) throws {
     try Signals.installWakeUpHandler(for: Session.kickSignal)
@@ -66,7 +68,8 @@ final class ProcessorRig {
       cpuid: cpuid,
       start: start ?? CPUStartState(mode: .protected32, rip: Self.codeAddress),
       board: rig.board,
-      control: rig.control
+      control: rig.control,
+      restoring: state
     )
   }
 

@@ -1,6 +1,7 @@
 import DeviceModel
 import GuestMemory
 import Glibc
+import Interrupts
 import Synchronization
 import TestSupport
 
@@ -13,40 +14,91 @@ import TestSupport
 final class CommandedGuest {
   /// The vector of pin 16 of the I/O APIC; each further pin has the next.
   static let vector: UInt8 = 0x41
+  /// The vector of IRQ 0 once a test has initialised the 8259s so.
+  static let timerChipVector: UInt8 = 0x30
+  /// The vector that tests give to the timer of the local APIC.
+  static let timerVector: UInt8 = 0x51
 
   /// The guest does not answer.
   struct Stuck: Error {}
 
   let rig: ProcessorRig
   private let port: CommandPort
+  private var lines: [UInt32: InterruptSource]
 
   /// Starts it; `mode` is as for ``ProcessorRig``.
-  init(_ mode: InterruptMode?) throws {
+  ///
+  /// - Parameters:
+  ///   - mode: Where the interrupt controllers are.
+  ///   - state: What they hold at the start; without one, pins 16 and 17 are level-triggered and not masked.
+  ///   - isUp: GSIs whose line is up from the start, until the guest goes or ``lower(_:)``.
+  /// - Throws: ``Stuck``, or what KVM refuses.
+  init(
+    _ mode: InterruptMode?,
+    restoring state: InterruptState? = nil,
+    up isUp: [UInt32] = []
+  ) throws {
+    var lines: [UInt32: InterruptSource] = [:]
     let port = CommandPort()
     self.port = port
     rig = try ProcessorRig(
       Program.code,
       data: Program.data,
       mode: mode,
-      start: Program.start
+      start: Program.start,
+      restoring: state
     ) { board in
+      for gsi in isUp {
+        let line = try board.plane.makeLine(gsi)
+        line.assert()
+        lines[gsi] = line
+      }
       try board.portBus.add(
         port,
         "commands",
         at: [BusRange(0x580, size: 4), BusRange(0x81, size: 1)]
       )
     }
+    self.lines = lines
+    guard state == nil else { return }
     for pin in 16..<18 { try setPin(pin, isMasked: false) }
     try settle()
     _ = takeInterrupts()
   }
 
-  /// Writes a pin's redirection entry: level-triggered, fixed, to processor 0 (82093AA, 3.2.4).
-  func setPin(_ pin: Int, isMasked: Bool) throws {
+  /// Raises a line, or lets it fall.
+  func setLine(_ gsi: UInt32, _ level: Bool) throws {
+    let line = try lines[gsi] ?? rig.rig.board.plane.makeLine(gsi)
+    lines[gsi] = line
+    if level { line.assert() } else { line.deassert() }
+  }
+
+  /// The state of all interrupts, with the guest held meanwhile.
+  func save(_ mode: InterruptMode) throws -> InterruptState {
+    let state = try rig.processors.interruptState(of: rig.rig.board.plane, mode, limit: 20_000)
+    guard let state else { throw Stuck() }
+    return state
+  }
+
+  /// Writes a pin's redirection entry: level-triggered or not, fixed, to processor 0 (82093AA, 3.2.4).
+  func setPin(_ pin: Int, isMasked: Bool, isLevel: Bool = true) throws {
     let vector = UInt32(Self.vector) + UInt32(pin) - 16
     try store(UInt32(0x10 + 2 * pin), at: 0xFEC0_0000)
-    try store(vector | 1 << 15 | (isMasked ? 1 << 16 : 0), at: 0xFEC0_0010)
+    try store(vector | (isLevel ? 1 << 15 : 0) | (isMasked ? 1 << 16 : 0), at: 0xFEC0_0010)
   }
+
+  /// Writes a register of the local APIC.
+  func setLocalAPIC(_ offset: UInt32, _ value: UInt32) throws {
+    try store(value, at: 0xFEE0_0000 + offset)
+  }
+
+  /// Writes bytes to ports, in order.
+  func write(_ writes: [(port: UInt32, value: UInt32)]) throws {
+    for write in writes { try command([3, write.port, write.value]) }
+  }
+
+  /// Sets the interrupt flag outside of handlers, or clears it.
+  func setInterruptFlag(_ isSet: Bool) throws { try command([isSet ? 5 : 4]) }
 
   /// Ends the interrupt that is served, at the local APIC (SDM volume 3A, 11.8.5).
   func endInterrupt() throws { try store(0, at: 0xFEE0_00B0) }
@@ -66,6 +118,14 @@ final class CommandedGuest {
   /// Waits until nothing happens any more: what the host's other threads have to do takes them a moment.
   func settle() throws {
     guard port.waitForQuiet() else { throw Stuck() }
+  }
+
+  /// Waits for an interrupt.
+  ///
+  /// - Returns: The vector; `nil` if none comes in ten seconds.
+  func waitForInterrupt() -> UInt8? {
+    _ = waitUntil { port.hasInterrupt }
+    return port.takeInterrupt()
   }
 
   /// The vectors of the interrupts that the guest has taken since the last call.
@@ -89,6 +149,12 @@ final class CommandedGuest {
         state.commands += words
         state.idle = 0
       }
+    }
+
+    var hasInterrupt: Bool { state.withLock { !$0.interrupts.isEmpty } }
+
+    func takeInterrupt() -> UInt8? {
+      state.withLock { $0.interrupts.isEmpty ? nil : $0.interrupts.removeFirst() }
     }
 
     func takeInterrupts() -> [UInt8] {
@@ -145,15 +211,32 @@ final class CommandedGuest {
       0x85, 0xC0,  // test eax,eax
       0x74, 0xFB,  // jz to the in
       0xFF, 0xC8,  // dec eax
-      0x75, 0x08,  // jnz to the pop
+      0x75, 0x08,  // jnz to the second dec
       0xED,  // in eax,dx
       0x89, 0xC3,  // mov ebx,eax
       0xED,  // in eax,dx
       0x89, 0x03,  // mov [rbx],eax
       0xEB, 0xEF,  // jmp to the first in
+      0xFF, 0xC8,  // dec eax
+      0x75, 0x04,  // jnz to the third dec
       0x5B,  // pop rbx
       0x58,  // pop rax
       0x48, 0xCF,  // iretq
+      0xFF, 0xC8,  // dec eax
+      0x75, 0x0B,  // jnz to the fourth dec
+      0xED,  // in eax,dx
+      0x89, 0xC3,  // mov ebx,eax
+      0xED,  // in eax,dx
+      0x87, 0xDA,  // xchg edx,ebx
+      0xEE,  // out dx,al
+      0x87, 0xDA,  // xchg edx,ebx
+      0xEB, 0xD8,  // jmp to the first in
+      0xFF, 0xC8,  // dec eax
+      0x75, 0x03,  // jnz to the sti
+      0xFA,  // cli
+      0xEB, 0xD1,  // jmp to the first in
+      0xFB,  // sti
+      0xEB, 0xCE,  // jmp to the first in
     ]
 
     private static func handler(_ vector: UInt8, at address: UInt64) -> [UInt8] {
@@ -187,7 +270,7 @@ final class CommandedGuest {
       var data: [UInt64: [UInt8]] = [:]
       data[start.gdtBase.rawValue] = start.gdt.flatMap { bytes($0) }
       data[tablePointer] = bytes(UInt16(0xFFF)) + bytes(interruptTable)
-      for vector in vector..<vector + 2 {
+      for vector in [vector, vector + 1, timerChipVector, timerVector] {
         let address = ProcessorRig.codeAddress + 0x1000 + UInt64(vector) * 16
         data[address] = handler(vector, at: address)
         // Present, privilege 0, interrupt gate, to the code segment (SDM volume 3A, 6.14.1).
