@@ -83,7 +83,8 @@ final class MachineRig: GuestRig {
   private static func makePlane(_ mode: InterruptMode, _ vm: VM) throws -> any MachinePlane {
     switch mode {
     case .kernel: try KernelPlane(vm)
-    case .split: try SplitPlane(vm, clock: try HostClock())
+    case .split:
+      try SplitPlane(vm, clock: try HostClock()) { preconditionFailure($0) }
     case .user: try UserPlane(vm, count: 1, physicalAddressBits: 40, clock: try HostClock())
     }
   }

@@ -3,7 +3,6 @@ import GuestMemory
 import HostOS
 import Interrupts
 import KVM
-import Logging
 import Platform
 import Synchronization
 
@@ -21,10 +20,28 @@ final class SplitPlane: MachinePlane, OwnChips {
   private let bootProcessor = BootProcessor()
 
   /// Enables split controllers in `vm`, which has no vCPU yet.
-  init(_ vm: VM, clock: any DeviceClock) throws {
+  ///
+  /// - Parameters:
+  ///   - vm: The machine.
+  ///   - clock: What the timer chip runs by.
+  ///   - commit: What replaces the kernel's table of routes, if that is not `vm`.
+  ///   - fail: Ends the run, since the kernel has refused the routes of the guest's pins: it would not report
+  ///     the ends of their interrupts, and a level line whose end is not known never interrupts again.
+  /// - Throws: ``KVMError``.
+  init(
+    _ vm: VM,
+    clock: any DeviceClock,
+    commit: KernelRoutes.Commit? = nil,
+    whenRoutesFail fail: @escaping @Sendable (String) -> Void
+  ) throws {
     self.vm = vm
     try vm.enableSplitIRQChip(pins: Self.reservedCount)
-    let routes = try KernelRoutes(vm, pins: [], firstMessage: Self.reservedCount)
+    let routes = try KernelRoutes(
+      vm,
+      pins: [],
+      firstMessage: Self.reservedCount,
+      commit: commit
+    )
     self.routes = routes
     let messages = KernelMessages(vm)
     router = InterruptRouter(messages: messages)
@@ -38,12 +55,13 @@ final class SplitPlane: MachinePlane, OwnChips {
     timer = IntervalTimer(line: try router.makeSource(of: GSI(0)), clock: clock)
     router.connect(ioAPIC: ioAPIC, pic: pic)
     try router.setRoutes(.pc)
-    let logger = Logger(label: "interrupts")
     ioAPIC.whenRedirectionChanges { [routes, unowned ioAPIC] in
       do throws(KVMError) {
         try routes.setPins { Self.pins(of: ioAPIC) }
       } catch {
-        logger.error("the I/O APIC's routes: \(error)")
+        fail(
+          "the I/O APIC's routes: \(error); free some memory of the host's, or use --irqchip kernel"
+        )
       }
     }
     pic.whenOutputChanges { [bootProcessor] _ in bootProcessor.current?.externalRequestChanged() }

@@ -84,7 +84,7 @@ final class Session {
     let board = try Board(
       configuration,
       physicalAddressBits: cpuid.physicalAddressBits,
-      plane: try makePlane(vm, cpuid, clock),
+      plane: try makePlane(vm, cpuid, clock, control),
       attachments: Board.Attachments(
         serial: output,
         console: try console.makeDevice(),
@@ -197,14 +197,16 @@ final class Session {
   private func makePlane(
     _ vm: VM,
     _ cpuid: CPUIDBuilder,
-    _ clock: HostClock
+    _ clock: HostClock,
+    _ control: RunControl
   ) throws -> any MachinePlane {
     switch mode {
     case .kernel:
       try vm.createIRQChip()
       try vm.createPIT2(speakerDummy: true)
       return try KernelPlane(vm)
-    case .split: return try SplitPlane(vm, clock: clock)
+    case .split:
+      return try SplitPlane(vm, clock: clock) { reason in control.end(.failed(reason)) }
     case .user:
       return try UserPlane(
         vm,

@@ -3,6 +3,7 @@ import HostOS
 import KVM
 import Platform
 import TestSupport
+import Testing
 
 @testable import Machine
 
@@ -86,7 +87,8 @@ final class ProcessorRig {
       try vm.createIRQChip()
       try vm.createPIT2(speakerDummy: true)
       return try KernelPlane(vm)
-    case .split: return try SplitPlane(vm, clock: HostClock())
+    case .split:
+      return try SplitPlane(vm, clock: HostClock()) { Issue.record("\($0)") }
     case .user:
       return try UserPlane(vm, count: count, physicalAddressBits: 40, clock: HostClock())
     }

@@ -19,7 +19,11 @@ final class KernelRoutes: Sendable {
   /// The most routes that the pins have: one at each controller for the first 16.
   private static var pinRouteLimit: Int { 40 }
 
+  /// Replaces the kernel's table.
+  typealias Commit = @Sendable ([KVMRoute]) throws(KVMError) -> Void
+
   let vm: VM
+  private let replaceTable: Commit
   private let limit: UInt32
   // Held over the call that replaces the kernel's table: an older table must not overtake a newer.
   private let state: PlaneLock<State>
@@ -31,13 +35,20 @@ final class KernelRoutes: Sendable {
   ///   - vm: The machine.
   ///   - pins: The routes of its pins.
   ///   - firstMessage: The first GSI that is no pin's.
+  ///   - commit: What replaces the kernel's table, if that is not `vm`.
   /// - Throws: ``KVMError``.
   init(
     _ vm: VM,
     pins: [KVMRoute],
-    firstMessage: UInt32 = KernelRoutes.pinCount
+    firstMessage: UInt32 = KernelRoutes.pinCount,
+    commit: Commit? = nil
   ) throws(KVMError) {
     self.vm = vm
+    if let commit {
+      replaceTable = commit
+    } else {
+      replaceTable = { (routes) throws(KVMError) in try vm.setGSIRouting(routes) }
+    }
     self.firstMessage = firstMessage
     state = PlaneLock(State(next: firstMessage))
     // The capability's number is that of the routes; some pins have two.
@@ -97,7 +108,7 @@ final class KernelRoutes: Sendable {
     _ pins: [KVMRoute],
     _ messages: [UInt32: InterruptMessage]
   ) throws(KVMError) {
-    try vm.setGSIRouting(
+    try replaceTable(
       pins + messages.map { .msi(gsi: $0.key, address: $0.value.address, data: $0.value.data) }
     )
   }
