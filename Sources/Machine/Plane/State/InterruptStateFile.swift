@@ -3,10 +3,16 @@ import HostOS
 
 /// A file with an interrupt state.
 enum InterruptStateFile {
-  /// Finds whether `path` can be written, and makes it if it is not there; what is in it stays.
+  /// Finds whether `path` can be written, and leaves everything as it is.
   static func check(_ path: String) throws(MachineError) {
     do throws(SystemError) {
-      _ = try open(path, O_WRONLY | O_CREAT)
+      if isReplaced(path) {
+        let temporary = temporaryPath(of: path)
+        _ = try open(temporary, O_WRONLY | O_CREAT | O_EXCL)
+        remove(temporary)
+      } else {
+        _ = try open(path, O_WRONLY)
+      }
     } catch {
       throw .interruptState(
         path: path,
@@ -15,10 +21,40 @@ enum InterruptStateFile {
     }
   }
 
-  /// Writes `state`; one that was there is lost.
+  /// Writes `state`, whole or not at all: the one that was there stays until the new one is complete.
   static func write(_ state: InterruptState, to path: String) throws(SystemError) {
-    let file = try open(path, O_WRONLY | O_CREAT | O_TRUNC)
-    try FileIO.writeAll(file.rawValue, state.bytes)
+    guard isReplaced(path) else {
+      let file = try open(path, O_WRONLY)
+      return try FileIO.writeAll(file.rawValue, state.bytes)
+    }
+    let temporary = temporaryPath(of: path)
+    let file = try open(temporary, O_WRONLY | O_CREAT | O_EXCL)
+    do throws(SystemError) {
+      try FileIO.writeAll(file.rawValue, state.bytes)
+      let number = file.rawValue
+      _ = try retrying("fsync", temporary) { fsync(number) }
+      // SAFETY: the bridged paths are NUL-terminated for the length of the call.
+      _ = try retrying("rename", path) { unsafe rename(temporary, path) }
+    } catch {
+      remove(temporary)
+      throw error
+    }
+  }
+
+  /// Whether a file takes the place of what is at `path`: not of a pipe or a device, which are written to, nor
+  /// of a folder, which is refused.
+  private static func isReplaced(_ path: String) -> Bool {
+    var status = stat()
+    // SAFETY: the path is NUL-terminated for the length of the call, the result a live local.
+    return unsafe stat(path, &status) != 0 || status.st_mode & S_IFMT == S_IFREG
+  }
+
+  /// In the same folder, and no other process's.
+  static func temporaryPath(of path: String) -> String { "\(path).\(getpid()).new" }
+
+  private static func remove(_ path: String) {
+    // SAFETY: the path is NUL-terminated for the length of the call.
+    _ = unsafe unlink(path)
   }
 
   /// Reads a state.
