@@ -89,7 +89,8 @@ public final class DiskImage: Sendable {
     guard geometry.count % offsetAlignment == 0 else {
       throw .badSize(path: path, count: geometry.count, block: offsetAlignment)
     }
-    let isInMemory = apus_is_in_memory(descriptor.rawValue) != 0
+    // Of a device, that would be said of where its name is: devtmpfs.
+    let isInMemory = !isBlockDevice && apus_is_in_memory(descriptor.rawValue) != 0
     caching = isInMemory ? .memory : isDirect ? .none : .pageCache
     ringRefusal = options.engine == .calls ? nil : Self.tryRing()
     usesRing = options.engine != .calls && ringRefusal == nil

@@ -72,6 +72,48 @@ import Virtio
     rig.rig.transport.status = 0
   }
 
+  /// Half of what is under way fails; every request gets its own answer.
+  @Test(.enabled(if: LoopDevice.isThere, "there are no loop devices"), arguments: engines)
+  func whatFailsAmongManyLeavesTheOthersAlone(engine: DiskImage.Engine) throws {
+    let folder = try TemporaryFolder()
+    let path = try folder.file("disk", [UInt8](repeating: 5, count: 1 << 20))
+    let device = try LoopDevice(path)
+    #expect(truncate(path, 1 << 19) == 0)
+    let rig = try BlockRig(
+      device.path,
+      DiskImage.Options(isDirect: true, engine: engine),
+      in: folder
+    )
+    for slot in 0..<64 as Range<UInt64> {
+      let base = 0x200000 + slot * 0x2000
+      // Every other one in the half that is gone, with blocks of the host's in between.
+      let sector = slot / 2 * 8 + (slot % 2 == 0 ? 0 : 1280)
+      try rig.rig.memory.store64(sector, at: GuestAddress(base + 8))
+      try rig.rig.memory.store8(0xFF, at: GuestAddress(base + 16))
+      try rig.queue.add([
+        .readable(base, 16), .writable(base + 0x1000, 4096), .writable(base + 16, 1),
+      ])
+    }
+    try rig.rig.driver.kick(0, rig.queue)
+    for _ in 0..<64 { _ = try rig.rig.driver.waitForUsed(rig.queue) }
+    let answers = try (0..<64).map {
+      try rig.rig.memory.load8(at: GuestAddress(0x200010 + $0 * 0x2000))
+    }
+    #expect(answers == (0..<64).map { $0 % 2 == 0 ? 0 : 1 })
+    let bytes = try (0..<32).map {
+      try rig.rig.memory.load8(at: GuestAddress(0x201FFF + $0 * 0x4000))
+    }
+    #expect(bytes.allSatisfy { $0 == 5 })
+    #expect(
+      rig.rig.log.lines.allSatisfy {
+        $0.hasPrefix("error: disk0: \(device.path): read of 4096 bytes at ")
+          && $0.contains("Input/output error (errno 5)")
+      }
+    )
+    #expect((1...LimitedLog.burst + 2).contains(rig.rig.log.lines.count))
+    rig.rig.transport.status = 0
+  }
+
   @Test(arguments: engines)
   func aRequestOfMegabytesIsDone(engine: DiskImage.Engine) throws {
     let folder = try TemporaryFolder()

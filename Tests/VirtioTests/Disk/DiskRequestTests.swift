@@ -1,5 +1,6 @@
 import Glibc
 import GuestMemory
+import TestSupport
 import Testing
 
 @testable import Virtio
@@ -99,5 +100,14 @@ import Testing
     #expect(requests.take() == nil)
     requests.giveBack(places[0])
     #expect(requests.take() == places[0])
+  }
+
+  /// Its name is in a file system in memory, but not its bytes: a read of them may wait for a device.
+  @Test(.enabled(if: LoopDevice.isThere, "there are no loop devices"))
+  func aBlockDeviceIsNotTakenForMemory() throws {
+    let folder = try TemporaryFolder()
+    let device = try LoopDevice(try folder.file("disk", [UInt8](repeating: 5, count: 1 << 20)))
+    defer { withExtendedLifetime(device) {} }
+    #expect(try DiskImage(opening: device.path, readOnly: true).caching == .pageCache)
   }
 }
