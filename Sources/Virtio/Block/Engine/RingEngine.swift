@@ -9,6 +9,11 @@ import HostOS
 /// ring: ``InlineTransfers`` says when that is tried.
 final class RingEngine: DiskEngine {
   private static var file: Int { 0 }
+  // Reads of so many bytes and more take the kernel long enough to copy that another thread of its own
+  // is worth waking for a part of them.
+  private static var helpedCount: UInt64 { 64 << 10 }
+  // One copies while another is being woken; more bring the memory nothing.
+  private static var helperLimit: Int { 2 }
 
   private let image: DiskImage
   private let calls: DiskCalls
@@ -17,6 +22,10 @@ final class RingEngine: DiskEngine {
   private var inline: InlineTransfers
   // Ended while others were waited for.
   private var ended: [Int] = []
+  // How many of the kernel's threads may copy beside this one.
+  private let helperLimit: Int
+  // Long reads that were not helped with since the last look at the queue.
+  private var longReads = 0
   // What direct I/O does not take as it is, in order.
   private var unaligned: [Int] = []
 
@@ -31,6 +40,7 @@ final class RingEngine: DiskEngine {
     // The kernel rounds up to a power of 2.
     ring = try IOUring(capacity: requests.count, files: [image.descriptor.rawValue])
     completions = ring.descriptor
+    helperLimit = image.caching == .none || HostProcessors.count == 1 ? 0 : Self.helperLimit
   }
 
   let completions: Int32?
@@ -39,13 +49,40 @@ final class RingEngine: DiskEngine {
   var isBusy: Bool { ring.collectedCount > 0 || !ended.isEmpty || !unaligned.isEmpty }
 
   func start(_ index: Int) -> Bool {
+    if isHelped(index) {
+      push(index)
+      // At once on a thread of the kernel's, while this one does the next.
+      ring.detachLast()
+      ring.enter()
+      return false
+    }
     if inline.perform(&requests[index], with: calls) { return true }
     proceed(index)
     return false
   }
 
   func submit() {
+    longReads = 0
     if ring.collectedCount > 0 { ring.enter() }
+  }
+
+  /// Whether a thread of the kernel's should do what could be done at once.
+  ///
+  /// One copies as fast as the memory lets it; two copy more. The first long read of several is done here,
+  /// and so is one that is alone, for which waking somebody would only take time. Writes of one file take
+  /// turns anyway.
+  private func isHelped(_ index: Int) -> Bool {
+    guard helperLimit > 0, case .read = requests[index].action,
+      requests[index].leftCount >= Self.helpedCount
+    else { return false }
+    guard longReads > 0 else {
+      longReads += 1
+      return false
+    }
+    while ring.pendingCount >= helperLimit, ring.hasCompletions, let other = takeCompletion() {
+      ended.append(other)
+    }
+    return ring.pendingCount < helperLimit
   }
 
   func takeEnded() -> Int? {
@@ -69,7 +106,7 @@ final class RingEngine: DiskEngine {
         proceed(index)
       }
     }
-    submit()
+    if ring.collectedCount > 0 { ring.enter() }
     return nil
   }
 
