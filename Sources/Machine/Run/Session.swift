@@ -240,7 +240,7 @@ final class Session {
             logger.error("--save-interrupts: \(error)")
           }
         } else if signal == SIGUSR2 {
-          for disk in board.disks { disk.resize(logging: logger) }
+          resize(board.disks)
         } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()
@@ -252,6 +252,19 @@ final class Session {
       }
       if let deadline, MonotonicClock.seconds >= deadline { control.end(.stopped) }
       if processors.haveHalted() { control.end(.halted) }
+    }
+  }
+
+  /// Tells the guest of disks that have changed their size, on a thread of its own: a server takes its time
+  /// to answer.
+  private func resize(_ disks: [Block]) {
+    do throws(SystemError) {
+      let thread = try Thread("resize") { [logger] in
+        for disk in disks { disk.resize(logging: logger) }
+      }
+      thread.detach()
+    } catch {
+      logger.warning("the sizes of the disks: \(error)")
     }
   }
 

@@ -61,6 +61,8 @@ public final class Block: VirtioDevice {
   // Of the driver that the disk has, while it has one.
   private let signals = Mutex<VirtioSignals?>(nil)
   private let isNoticed = Atomic(false)
+  // Held by who looks for a new size. Lock order: this before `signals`.
+  private let resizing = Mutex(())
 
   /// Makes a disk.
   ///
@@ -167,13 +169,13 @@ public final class Block: VirtioDevice {
   /// - Throws: What the host says if it cannot tell; then nothing changes.
   @discardableResult
   public func resize() throws -> (count: UInt64, hasChanged: Bool) {
-    // One at a time, so that the last to look is the last to tell.
-    try signals.withLock { signals in
+    // One at a time, so that the last to look is the last to tell; a driver does not wait for that.
+    try resizing.withLock { _ in
       let count = try storage.measure()
       let hasChanged = count != state.count
       state.count = count
       // 5.2.5.1: the capacity may change, which the driver learns from a configuration change.
-      if hasChanged { signals?.configurationChanged() }
+      if hasChanged { signals.withLock { $0?.configurationChanged() } }
       return (count, hasChanged)
     }
   }

@@ -48,7 +48,9 @@ final class NBDConnections: Sendable {
     let (taken, mustSearch) = state.withLock { state -> (NBDConnection?, Bool) in
       while let connection = state.idle.popLast() {
         // It may have been lost while nobody looked.
-        if connection.move() != .lost, connection.isAlive { return (connection, false) }
+        guard connection.move() != .lost, connection.isAlive else { continue }
+        state.waiting.removeAll { $0 === event }
+        return (connection, false)
       }
       if !state.waiting.contains(where: { $0 === event }) { state.waiting.append(event) }
       let mustSearch = !state.isSearching

@@ -77,6 +77,9 @@ public final class NBDDisk: Sendable {
   @discardableResult
   public func measure() throws(NBDError) -> UInt64 {
     let connection = try NBDConnection(address)
+    guard connection.information == information else {
+      throw .unreachable(address, reason: "another export than before is there")
+    }
     let count = connection.count
     guard size.exchange(count, ordering: .relaxed) != count else { return count }
     // Those that there are do not know the new size.

@@ -170,7 +170,10 @@ extension NBDEngine {
     case .mustWait:
       deferred.append(index)
       return false
-    case .failed(let result): return requests[index].advance(result)
+    case .failed(let result):
+      if requests[index].advance(result) { return true }
+      deferred.append(index)
+      return false
     }
   }
 

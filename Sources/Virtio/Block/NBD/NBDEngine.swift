@@ -138,6 +138,8 @@ final class NBDEngine: DiskEngine {
   /// Does all that can be done at once.
   private func step() {
     hasMore = false
+    // It may come when there is a connection by now: nobody else would take it.
+    found.drain()
     if let connection { receive(connection) }
     if let ticksAt, ContinuousClock.now >= ticksAt { tick() }
     startDeferred()
@@ -201,7 +203,13 @@ final class NBDEngine: DiskEngine {
   // MARK: Losing a connection, and finding another
 
   /// Gives the connection up; what is under way waits for another, or fails.
-  private func lose(_ reason: String) {
+  ///
+  /// - Parameters:
+  ///   - reason: Why, for the log.
+  ///   - isHanging: Whether the server is still there, and may do later what it has not answered: then
+  ///     what changes the disk is not repeated, so that no old write comes after newer ones that the guest
+  ///     believes to be the last.
+  private func lose(_ reason: String, isHanging: Bool = false) {
     isLost = false
     isAwaited = false
     drop()
@@ -210,7 +218,11 @@ final class NBDEngine: DiskEngine {
       guard let transfer else { continue }
       transfers[index] = nil
       release(transfer, of: index)
-      deferred.append(index)
+      if isHanging, requests[index].changesData {
+        fail(index, ETIMEDOUT)
+      } else {
+        deferred.append(index)
+      }
     }
     let now = ContinuousClock.now
     if lostSince == nil { lostSince = now }
@@ -232,7 +244,6 @@ final class NBDEngine: DiskEngine {
   }
 
   private func connect() {
-    _ = found.drain()
     guard let made = disk.connections.take(telling: found) else {
       if lostSince == nil { lostSince = .now }
       return
@@ -257,7 +268,7 @@ final class NBDEngine: DiskEngine {
     let now = ContinuousClock.now
     let limit = disk.options.timeout
     for index in transfers.indices where transfers[index] != nil && now >= begun[index] + limit {
-      lose("no answer in \(limit.components.seconds) s")
+      lose("no answer in \(limit.components.seconds) s", isHanging: true)
       break
     }
     failOverdue(now)
