@@ -25,6 +25,14 @@ public final class EventFD: Sendable {
     isShared = true
   }
 
+  /// Makes an eventfd with a count of 0 that another process is to have too.
+  ///
+  /// As with one that was received, nothing waits that the other may have done to it.
+  public static func shared() throws(SystemError) -> EventFD {
+    let number = try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
+    return EventFD(adopting: OwnedFileDescriptor(adopting: number))
+  }
+
   /// Makes a timer that can be waited for like an eventfd, and that signals itself again and again.
   ///
   /// - Parameter interval: Nanoseconds between two signals, at least 1.

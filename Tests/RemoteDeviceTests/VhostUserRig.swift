@@ -30,7 +30,7 @@ final class VhostUserRig {
     let folder = try TemporaryFolder()
     let path = folder.path(of: "socket")
     let (stop, logger) = (try EventFD(), log.makeLogger())
-    let endpoint = Handed(try VhostUserEndpoint(path: path))
+    let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
     server = try TestThread {
       let server = VhostUserServer(device, logger: logger)
       guard let endpoint = endpoint.take() else { return }
@@ -61,7 +61,7 @@ final class VhostUserRig {
 }
 
 /// An endpoint on its way to another thread.
-private final class Handed: @unchecked Sendable {
+final class HandedEndpoint: @unchecked Sendable {
   // Sendable: taken once, by a thread that starts after this was made.
   private var endpoint: VhostUserEndpoint?
 

@@ -16,6 +16,12 @@ public protocol VirtioDevice: AnyObject, Sendable {
   /// Not added is `VIRTIO_F_IN_ORDER`: with it, what is done early waits for what came before it,
   /// which is free only where a device does one thing after the other.
   var features: VirtioFeatures { get }
+  /// The features of rings that may be offered; those that come from the controller are cut down to these.
+  ///
+  /// All of them, where the queues are served by our own code.
+  var ringFeatures: VirtioFeatures { get }
+  /// Whether another process serves the queues, and has their kicks.
+  var isServedElsewhere: Bool { get }
   /// The most entries that each queue may have; powers of 2 up to 32768.
   var queueSizes: [UInt16] { get }
   /// The length of the device-specific configuration in bytes.
@@ -57,6 +63,10 @@ public protocol VirtioDevice: AnyObject, Sendable {
 }
 
 extension VirtioDevice {
+  /// All.
+  public var ringFeatures: VirtioFeatures { VirtioFeatures(rawValue: .max) }
+  /// No.
+  public var isServedElsewhere: Bool { false }
   /// Accepts every choice.
   public func accepts(_ features: VirtioFeatures) -> Bool { true }
   /// Resets the device.

@@ -60,10 +60,11 @@ public final class VirtioDeviceController: Sendable {
     self.device = device
     self.memory = memory
     var kicks: [EventFD] = []
-    for _ in sizes { kicks.append(try EventFD()) }
+    // Another process could make those that it has blocking ones.
+    for _ in sizes { kicks.append(try device.isServedElsewhere ? .shared() : EventFD()) }
     self.kicks = kicks
     signals = VirtioSignals(device.name, interrupts: interrupts, logger: logger)
-    offered = device.features.union(features)
+    offered = device.features.union(features.intersection(device.ringFeatures))
     registers = Mutex(Registers(queues: sizes.map { QueueRegisters(maximumSize: $0) }))
   }
 

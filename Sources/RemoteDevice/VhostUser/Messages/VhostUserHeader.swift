@@ -38,10 +38,15 @@ struct VhostUserHeader: Equatable, Sendable {
   }
 
   /// The header of a request of our own.
-  init(request: UInt32, size: Int) {
+  init(request: UInt32, size: Int, needsReply: Bool = false) {
     self.request = request
-    flags = Self.version
+    flags = Self.version | (needsReply ? Self.needReplyFlag : 0)
     self.size = UInt32(size)
+  }
+
+  /// Whether flags are those of a reply.
+  static func isReply(_ flags: UInt32) -> Bool {
+    flags & (versionMask | replyFlag) == version | replyFlag
   }
 
   /// Whether the sender wants to hear how it went, if both have agreed on that.

@@ -25,6 +25,13 @@ struct VhostUserRegion: Equatable, Sendable {
     self.userAddress = userAddress
     self.offset = offset
   }
+
+  /// The description as it is sent.
+  var bytes: [UInt8] {
+    var bytes = NativeBytes()
+    for word in [guestAddress, size, userAddress, offset] { bytes.append(word) }
+    return bytes.array
+  }
 }
 
 extension VhostUserRegion: CustomStringConvertible {
@@ -45,6 +52,15 @@ struct VhostUserRingAddresses: Equatable, Sendable {
   let available: UInt64
   /// What the first byte of the used ring is noted as.
   let log: UInt64
+
+  /// The description of ring `index` as it is sent.
+  func bytes(of index: Int) -> [UInt8] {
+    var bytes = NativeBytes()
+    bytes.append(UInt32(index))
+    bytes.append(flags)
+    for word in [descriptors, used, available, log] { bytes.append(word) }
+    return bytes.array
+  }
 }
 
 /// Memory that notes what is under way (`inflight description`).
@@ -55,4 +71,18 @@ struct VhostUserInflight: Equatable, Sendable {
   let queueSize: UInt16
   /// How long the description was, with or without padding at its end.
   let payloadCount: Int
+
+  /// The length of the description with the padding of a C compiler.
+  static var count: Int { 24 }
+
+  /// The description as it is sent.
+  var bytes: [UInt8] {
+    var bytes = NativeBytes()
+    bytes.append(size)
+    bytes.append(offset)
+    bytes.append(queueCount)
+    bytes.append(queueSize)
+    bytes.append([UInt8](repeating: 0, count: payloadCount - bytes.array.count))
+    return bytes.array
+  }
 }

@@ -75,14 +75,15 @@ extension VhostUserSession {
       guard
         let file = try memory.file.borrow({ (file) throws(SystemError) in try file.duplicated() })
       else { return .done }
-      var bytes = NativeBytes()
-      bytes.append(whole)
-      bytes.append(UInt64(0))
-      bytes.append(queues)
-      bytes.append(size)
       // With the padding, if the front end's had it.
-      bytes.append([UInt8](repeating: 0, count: description.payloadCount - bytes.array.count))
-      return .replyWithFile(bytes.array, VhostUserAnswer.File(file))
+      let made = VhostUserInflight(
+        size: whole,
+        offset: 0,
+        queueCount: queues,
+        queueSize: size,
+        payloadCount: description.payloadCount
+      )
+      return .replyWithFile(made.bytes, VhostUserAnswer.File(file))
     } catch {
       throw .host(error)
     }

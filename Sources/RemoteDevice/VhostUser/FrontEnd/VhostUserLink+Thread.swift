@@ -1,0 +1,120 @@
+import HostOS
+import Logging
+import Synchronization
+import Virtio
+
+/// The link's thread: what comes unasked, and the next back end.
+extension VhostUserLink {
+  /// Has ``run()`` return.
+  func finish() {
+    isStopping.store(true, ordering: .releasing)
+    wake.signal()
+  }
+
+  /// Waits for what comes unasked, and for other back ends, until ``finish()``.
+  func run() {
+    while true {
+      let (numbers, timeout) = state.withLock { state in
+        (state.session.borrow { $0.numbers } ?? [], wait(state.retryAt, state.session == nil))
+      }
+      var list = PollList()
+      for number in numbers + errors.map(\.rawValue) + [wake.rawValue] {
+        _ = list.add(number, for: .readable)
+      }
+      list.wait(timeout: timeout)
+      if isStopping.load(ordering: .acquiring) { return }
+      wake.drain()
+      let broken = errors.indices.filter { errors[$0].drain() > 0 }
+      perform(
+        state.withLock { state in
+          var effects: [Effect] = []
+          if let index = broken.first, let active = state.active {
+            let reason = "ring \(index): the back end finds that its driver broke it"
+            effects.append(.needsReset(active.activation.signals, reason))
+          }
+          listen(&state, &effects)
+          if state.session == nil, state.retryAt <= MonotonicClock.nanoseconds {
+            findAnother(&state, &effects)
+          }
+          return effects
+        }
+      )
+    }
+  }
+
+  /// How long to wait, in milliseconds; for ever while a back end is there.
+  private func wait(_ retryAt: UInt64, _ isAlone: Bool) -> Int32? {
+    guard isAlone else { return nil }
+    let now = MonotonicClock.nanoseconds
+    return retryAt > now ? Int32(clamping: (retryAt - now) / 1_000_000 + 1) : 0
+  }
+
+  private func listen(_ state: inout State, _ effects: inout [Effect]) {
+    guard state.session != nil else { return }
+    do throws(VhostUserBackEndError) {
+      if try state.session?.listen() == true { try refresh(&state, &effects) }
+    } catch {
+      lose(&state, error)
+      setLink(isUp: false, state, &effects)
+    }
+  }
+
+  /// Connects to who listens now, if anybody does, and has it take over.
+  private func findAnother(_ state: inout State, _ effects: inout [Effect]) {
+    let socket: OwnedFileDescriptor
+    do throws(SystemError) {
+      socket = try UnixSocket.connect(to: description.path)
+    } catch {
+      state.retryAt = MonotonicClock.nanoseconds &+ Self.retry
+      return
+    }
+    do throws(VhostUserBackEndError) {
+      let session = try VhostUserBackEndSession(
+        socket,
+        kind: description.kind,
+        patience: description.patience
+      )
+      let missing = description.features.subtracting(session.agreement.features)
+      guard missing.isEmpty else {
+        throw .lacks("the features 0x\(String(missing.rawValue, radix: 16)), as the one before it")
+      }
+      if let count = session.agreement.queueCount, count < description.queues.served {
+        throw .lacks("\(description.queues.served) queues, only \(count)")
+      }
+      state.session = consume session
+      for (offset, byte) in state.written.sorted(by: { $0.key < $1.key }) {
+        try state.session?.writeConfiguration([byte], at: offset)
+      }
+      try refresh(&state, &effects)
+      try start(&state)
+      effects.append(.signalAll)
+      setLink(isUp: true, state, &effects)
+      state.isMissed = false
+      logger.notice("\(description.name): another back end serves the device")
+    } catch {
+      lose(&state, error)
+      guard !error.isPassing, let active = state.active else { return }
+      // It may never find one that can go on where the last one stood.
+      state.active = nil
+      effects.append(
+        .needsReset(active.activation.signals, "the new back end is no good: \(error)")
+      )
+    }
+  }
+
+  /// Shows the guest of a network interface whether there is anybody at the other end (5.1.4).
+  private func setLink(
+    isUp: Bool,
+    _ state: borrowing State,
+    _ effects: inout [Effect]
+  ) {
+    guard description.kind == .network else { return }
+    let hasChanged = configuration.withLock { configuration in
+      let value: UInt8 = isUp ? 1 : 0
+      defer { configuration[6] = value }
+      return configuration[6] != value
+    }
+    guard hasChanged, let active = state.active else { return }
+    effects.append(.configurationChanged(active.activation.signals))
+  }
+}
