@@ -73,7 +73,7 @@ let package = Package(
       "Machine",
       [
         "CLinux", "HostOS", "GuestMemory", "KVM", "DeviceModel", "Interrupts", "PCI", "Platform",
-        "Virtio", log,
+        "Virtio", "RemoteDevice", log,
       ]
     ),
     .executableTarget(
@@ -120,7 +120,9 @@ let package = Package(
     ),
     .testTarget(
       name: "ApusTests",
-      dependencies: ["apus", "GuestMemory", "HostOS", "Machine", "TestSupport", "Virtio"]
+      dependencies: [
+        "apus", "GuestMemory", "HostOS", "Machine", "RemoteDevice", "TestSupport", "Virtio", log,
+      ]
     ),
   ],
   swiftLanguageModes: [.v6]

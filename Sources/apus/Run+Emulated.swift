@@ -18,6 +18,12 @@ extension Run {
           + "take a machine whose processor has vmx or svm"
       )
     }
+    if let remote = configuration.remotes.first {
+      throw UserError(
+        message: "\(remote.text): an emulated host does not reach this socket; "
+          + "take a machine whose processor has vmx or svm"
+      )
+    }
     let image = try EmulatedHostImage { name in
       unsafe getenv(name).map { unsafe String(cString: $0) }
     }

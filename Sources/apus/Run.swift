@@ -4,6 +4,7 @@ import Glibc
 import HostOS
 import Logging
 import Machine
+import RemoteDevice
 
 /// `apus run`: boots one guest and waits for its end.
 struct Run: ParsableCommand {
@@ -101,6 +102,16 @@ struct Run: ParsableCommand {
     )
   )
   var balloon: BalloonOption?
+
+  @Option(
+    name: .customLong("device"),
+    help: ArgumentHelp(
+      "A device that another process serves: \(VhostUserKind.names), with ,socket=PATH[,slot=N], and for "
+        + "a network interface [,mac=M]. Repeat for more.",
+      valueName: "device"
+    )
+  )
+  var devices: [DeviceOption] = []
 
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
@@ -277,6 +288,7 @@ struct Run: ParsableCommand {
     configuration.networks = networks.map(\.network)
     configuration.vsock = vsock?.vsock
     configuration.balloon = balloon?.balloon
+    configuration.remotes = devices.map(\.remote)
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
     configuration.queues.threadCount = queueThreads

@@ -72,7 +72,8 @@ import TestSupport
     #expect(ended.errors == "")
     let wanted = [
       "--initrd", "--append", "--boot", "--cpus", "--memory", "--hugepages", "--disk",
-      "--net", "--vsock", "--balloon", "--transport", "--packed-rings", "--queue-threads",
+      "--net", "--vsock", "--device", "--balloon", "--transport", "--packed-rings",
+      "--queue-threads",
       "--queue-polling",
       "--serial",
       "--console", "--port", "--entropy", "--entropy-rate", "--on-reset",

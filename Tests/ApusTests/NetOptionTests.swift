@@ -60,6 +60,29 @@ import Virtio
     #expect(BalloonOption(argument: text) == nil)
   }
 
+  @Test func devicesOfOtherProcessesHaveAKindAndASocket() {
+    let disk = MachineConfiguration.Remote(.block, socket: "/run/a,b", address: 7)
+    #expect(DeviceOption(argument: "vhost-user-blk,slot=7,socket=/run/a,,b")?.remote == disk)
+    let net = MachineConfiguration.Remote(
+      .network,
+      socket: "n",
+      macAddress: MACAddress(0x5254_00AB_CDEF)
+    )
+    #expect(
+      DeviceOption(argument: "vhost-user-net,socket=n,mac=52:54:00:ab:cd:ef")?.remote == net
+    )
+  }
+
+  @Test(arguments: [
+    "", "vhost-user-blk", "vhost-user-blk,socket=", "vhost-user-fs,socket=a", "socket=a",
+    "vhost-user-blk,socket=a,mac=52:54:00:ab:cd:ef",
+    "vhost-user-net,socket=a,mac=01:54:00:ab:cd:ef",
+    "vhost-user-blk,socket=a,bogus",
+  ])
+  func refusesWhatIsNoDevice(text: String) {
+    #expect(DeviceOption(argument: text) == nil)
+  }
+
   @Test func socketsHaveAContextAndAPath() {
     let expected = MachineConfiguration.Vsock(cid: 3, path: "/run/a,b", address: 7)
     #expect(VsockOption(argument: "path=/run/a,,b,slot=7,cid=3")?.vsock == expected)

@@ -17,6 +17,13 @@ extension Board {
         AttachedDevice(device: device, address: network.address, label: "--net \(network.text)")
       )
     }
+    for (index, remote) in configuration.remotes.enumerated() {
+      let isThere = attachments.remotes.indices.contains(index)
+      let device = isThere ? attachments.remotes[index] : DetachedRemote(remote, index)
+      devices.append(
+        AttachedDevice(device: device, address: remote.address, label: remote.text)
+      )
+    }
     if let vsock = configuration.vsock {
       let device = try Vsock(
         attachments.sockets ?? VsockSockets(),

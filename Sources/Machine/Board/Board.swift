@@ -24,6 +24,8 @@ final class Board {
     var networks: [any NetBackend] = []
     /// The host's side of the guest's sockets; `nil` if there are none.
     var sockets: VsockSockets?
+    /// The devices that other processes serve, in order; those that are missing do nothing.
+    var remotes: [any VirtioDevice] = []
     /// Who takes power-off, reset and exit.
     var system: any SystemControl
     /// The time.

@@ -58,6 +58,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var vsock: Vsock?
   /// The memory balloon; `nil` for none.
   public var balloon: Balloon?
+  /// The devices that other processes serve, in order.
+  public var remotes: [Remote] = []
   /// What virtio devices are attached to.
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.

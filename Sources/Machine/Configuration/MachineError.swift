@@ -40,6 +40,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case vsockSocket(option: String, reason: String)
   /// The file of an interrupt state cannot be read or made, or holds none.
   case interruptState(path: String, reason: String)
+  /// The process that is to serve a device is not there, or is no good.
+  case remoteDevice(option: String, reason: String)
   /// A stream cannot be opened.
   case stream(path: String, reason: String)
 
@@ -87,6 +89,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .vsockSocket(let option, let reason):
       "\(option): \(reason); name a path that can be made and that nobody listens on"
     case .interruptState(let path, let reason): "\(path): \(reason)"
+    case .remoteDevice(let option, let reason):
+      "\(option): \(reason); start a back end for such a device there first, such as apus serve"
     case .stream(let path, let reason):
       "\(path): \(reason); name a path that can be made and written"
     }

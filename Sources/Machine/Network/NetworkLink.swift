@@ -73,10 +73,14 @@ enum NetworkLink {
   /// An address that differs from those of other interfaces, on this host and on others, and stays
   /// the same from run to run.
   static func address(of network: MachineConfiguration.Network) -> MACAddress {
-    if let address = network.macAddress { return address }
+    network.macAddress ?? address(named: network.text)
+  }
+
+  /// The same for anything that an option's text names.
+  static func address(named text: String) -> MACAddress {
     // FNV-1a, over what is unique to the host and to the link on it.
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
-    for byte in machineIdentity + Array(network.text.utf8) {
+    for byte in machineIdentity + Array(text.utf8) {
       hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3
     }
     // The second bit: nobody was given the address; the first one clear: it is no group's.

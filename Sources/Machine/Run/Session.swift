@@ -91,6 +91,7 @@ final class Session {
         disks: disks,
         networks: networks,
         sockets: sockets,
+        remotes: try RemoteLink.open(configuration),
         system: control,
         clock: clock
       )
