@@ -1,5 +1,6 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// An eventfd: a counter that one side signals and the other waits on (eventfd(2)).
 ///
@@ -7,13 +8,14 @@ import Glibc
 public final class EventFD: Sendable {
   private let descriptor: OwnedFileDescriptor
   /// Whether others hold it too, who may have made it a blocking one.
-  private let isShared: Bool
+  private let sharing: Atomic<Bool>
+  private var isShared: Bool { sharing.load(ordering: .relaxed) }
 
   /// Makes an eventfd with a count of 0.
   public init() throws(SystemError) {
     let number = try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
     descriptor = OwnedFileDescriptor(adopting: number)
-    isShared = false
+    sharing = Atomic(false)
   }
 
   /// Takes over an eventfd received from elsewhere.
@@ -22,15 +24,7 @@ public final class EventFD: Sendable {
   /// ``signal()`` and ``drain()`` do not wait all the same.
   public init(adopting descriptor: consuming OwnedFileDescriptor) {
     self.descriptor = descriptor
-    isShared = true
-  }
-
-  /// Makes an eventfd with a count of 0 that another process is to have too.
-  ///
-  /// As with one that was received, nothing waits that the other may have done to it.
-  public static func shared() throws(SystemError) -> EventFD {
-    let number = try retrying("eventfd") { eventfd(0, Int32(EFD_CLOEXEC | EFD_NONBLOCK)) }
-    return EventFD(adopting: OwnedFileDescriptor(adopting: number))
+    sharing = Atomic(true)
   }
 
   /// Makes a timer that can be waited for like an eventfd, and that signals itself again and again.
@@ -42,7 +36,7 @@ public final class EventFD: Sendable {
       timerfd_create(CLOCK_MONOTONIC, Int32(TFD_CLOEXEC | TFD_NONBLOCK))
     }
     descriptor = OwnedFileDescriptor(adopting: number)
-    isShared = false
+    sharing = Atomic(false)
     var setting = itimerspec()
     setting.it_interval.tv_sec = Int(interval / 1_000_000_000)
     setting.it_interval.tv_nsec = Int(interval % 1_000_000_000)
@@ -53,6 +47,14 @@ public final class EventFD: Sendable {
 
   /// The descriptor's number, valid while this object lives; for epoll, KVM and passing on.
   public var rawValue: Int32 { descriptor.rawValue }
+
+  /// The descriptor's number, for handing it to another process.
+  ///
+  /// Whatever that does to the eventfd, nobody here waits for it.
+  public func share() -> Int32 {
+    sharing.store(true, ordering: .relaxed)
+    return descriptor.rawValue
+  }
 
   /// Adds one to the count.
   ///

@@ -52,6 +52,7 @@ public final class MSIX: Sendable {
   // Lock order: the table's before the configuration's.
   private let state: Mutex<State>
   private let enabled = Atomic(false)
+  private let observer = Mutex<(@Sendable () -> Void)?>(nil)
   private let logger = Logger(label: "apus.pci.msix")
 
   /// The bytes that a table of `vectorCount` vectors takes.
@@ -119,11 +120,20 @@ public final class MSIX: Sendable {
     interrupts.indices.contains(vector) ? interrupts[vector].trigger : nil
   }
 
+  /// Has `observer` called whenever MSI-X was enabled or disabled, or nobody any more.
+  ///
+  /// It must not wait: a vCPU's thread does.
+  public func observeSwitch(_ observer: (@Sendable () -> Void)?) {
+    self.observer.withLock { $0 = observer }
+  }
+
   /// Lets every vector follow message control.
   func update() {
+    let wasEnabled = isEnabled
     state.withLock { state in
       for vector in interrupts.indices { route(vector, &state) }
     }
+    if isEnabled != wasEnabled { observer.withLock { $0 }?() }
   }
 
   /// Masks every vector and forgets what is pending; message control was reset before.

@@ -1,3 +1,4 @@
+import Glibc
 import GuestMemory
 import HostOS
 import RemoteDevice
@@ -40,6 +41,31 @@ import Virtio
     #expect(waitUntil { rig.interrupts.count(of: 0) > 0 })
     #expect(rig.controller.readConfiguration(offset: 0, width: 8) == 64)
     #expect(rig.log.lines == [])
+    withExtendedLifetime(served) {}
+  }
+
+  @Test func aVectorOfTheGuestIsSignalledByTheBackEndItself() throws {
+    let served = try ServedDevice(makeDisk(), at: path)
+    let rig = try RemoteRig(.block, at: path)
+    let (first, second) = (try EventFD(), try EventFD())
+    rig.interrupts.setTrigger(first, ofQueue: 0)
+    try rig.start(without: .eventIndex)
+    #expect(try rig.readSector(1) == 1)
+    #expect(waitUntil { first.drain() > 0 })
+    #expect(rig.interrupts.count(of: 0) == 0)
+
+    rig.interrupts.setTrigger(second, ofQueue: 0)
+    // What may have been lost meanwhile is told once more.
+    #expect(waitUntil { rig.interrupts.count(of: 0) == 1 })
+    first.drain()
+    #expect(try rig.readSector(2) == 2)
+    #expect(waitUntil { second.drain() > 0 })
+    #expect(first.drain() == 0)
+
+    rig.interrupts.setTrigger(nil, ofQueue: 0)
+    #expect(waitUntil { rig.interrupts.count(of: 0) == 2 })
+    #expect(try rig.readSector(3) == 3)
+    #expect(waitUntil { rig.interrupts.count(of: 0) > 2 })
     withExtendedLifetime(served) {}
   }
 
@@ -162,5 +188,52 @@ import Virtio
     let served = try ServedDevice(Entropy(), at: path)
     #expect(throws: VhostUserBackEndError.self) { try RemoteRig(.block, at: path, patience: 2) }
     withExtendedLifetime(served) {}
+  }
+}
+
+private let storageDaemon = "/usr/bin/qemu-storage-daemon"
+
+/// QEMU's storage daemon as a back end.
+@Suite(
+  .timeLimit(.minutes(2)),
+  .enabled(if: access(storageDaemon, X_OK) == 0, "qemu-storage-daemon is not installed")
+)
+struct StorageDaemonTests {
+  @Test(arguments: [1, 2])
+  func aDiskIsReadAndReset(queueCount: Int) throws {
+    let folder = try TemporaryFolder()
+    let content = (0..<64).flatMap { [UInt8](repeating: $0, count: 512) }
+    let (file, socket) = (try folder.file("disk", content), folder.path(of: "s"))
+    var daemon = try ChildProcess(
+      storageDaemon,
+      [
+        "qemu-storage-daemon", "--blockdev", "driver=file,node-name=d,filename=\(file)",
+        "--export",
+        "type=vhost-user-blk,id=e,node-name=d,writable=on,num-queues=\(queueCount),"
+          + "addr.type=unix,addr.path=\(socket)",
+      ],
+      environment: [],
+      descriptors: [0, 1, 2]
+    )
+    do {
+      // Its socket is there before anybody listens.
+      var made: RemoteRig?
+      #expect(
+        waitUntil {
+          made = try? RemoteRig(.block, at: socket, queueLimit: 2)
+          return made != nil
+        }
+      )
+      let rig = try #require(made)
+      #expect(rig.controller.queueCount == queueCount)
+      for _ in 0..<3 {
+        try rig.start()
+        for sector in 0..<10 { #expect(try rig.readSector(UInt64(sector)) == UInt8(sector)) }
+        rig.controller.writeStatus(0)
+      }
+      #expect(rig.log.lines == [])
+    }
+    daemon.signal(SIGTERM)
+    #expect(daemon.wait() == .exited(0))
   }
 }

@@ -1,3 +1,4 @@
+public import HostOS
 import Synchronization
 public import Virtio
 
@@ -7,6 +8,8 @@ public final class RecordingInterrupts: VirtioInterrupts {
     var queues: [Int: Int] = [:]
     var changes = 0
     var resets = 0
+    var triggers: [Int: EventFD] = [:]
+    var observer: (@Sendable () -> Void)?
   }
 
   private let state = Mutex(State())
@@ -20,6 +23,20 @@ public final class RecordingInterrupts: VirtioInterrupts {
   public var changes: Int { state.withLock { $0.changes } }
   /// How often the device was reset.
   public var resets: Int { state.withLock { $0.resets } }
+
+  /// As it was last set.
+  public func trigger(ofQueue index: Int) -> EventFD? { state.withLock { $0.triggers[index] } }
+  /// Sets the eventfd of a queue, as a driver that changes its vectors does.
+  public func setTrigger(_ trigger: EventFD?, ofQueue index: Int) {
+    state.withLock { state in
+      state.triggers[index] = trigger
+      return state.observer
+    }?()
+  }
+  /// Keeps the observer.
+  public func observeTriggers(_ observer: (@Sendable () -> Void)?) {
+    state.withLock { $0.observer = observer }
+  }
 
   /// Counts the signal.
   public func signalQueue(_ index: Int) { state.withLock { $0.queues[index, default: 0] += 1 } }

@@ -20,8 +20,6 @@ public protocol VirtioDevice: AnyObject, Sendable {
   ///
   /// All of them, where the queues are served by our own code.
   var ringFeatures: VirtioFeatures { get }
-  /// Whether another process serves the queues, and has their kicks.
-  var isServedElsewhere: Bool { get }
   /// The most entries that each queue may have; powers of 2 up to 32768.
   var queueSizes: [UInt16] { get }
   /// The length of the device-specific configuration in bytes.
@@ -65,8 +63,6 @@ public protocol VirtioDevice: AnyObject, Sendable {
 extension VirtioDevice {
   /// All.
   public var ringFeatures: VirtioFeatures { VirtioFeatures(rawValue: .max) }
-  /// No.
-  public var isServedElsewhere: Bool { false }
   /// Accepts every choice.
   public func accepts(_ features: VirtioFeatures) -> Bool { true }
   /// Resets the device.

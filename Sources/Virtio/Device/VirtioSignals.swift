@@ -1,3 +1,4 @@
+public import HostOS
 public import Logging
 import Synchronization
 
@@ -33,6 +34,16 @@ public final class VirtioSignals: Sendable {
   /// Interrupts the guest for queue `index`; call it only if the queue's driver wants it.
   public func signalQueue(_ index: Int) {
     interrupts.signalQueue(index)
+  }
+
+  /// The eventfd that does the same, for another process to signal whether the driver wants that or not;
+  /// `nil` if there is none at the time.
+  public func trigger(ofQueue index: Int) -> EventFD? { interrupts.trigger(ofQueue: index) }
+
+  /// Has `observer` called whenever ``trigger(ofQueue:)`` may have changed, or nobody any more; it must not
+  /// wait.
+  public func observeTriggers(_ observer: (@Sendable () -> Void)?) {
+    interrupts.observeTriggers(observer)
   }
 
   /// The device changed its own configuration; call it after the change.

@@ -26,6 +26,7 @@ final class PCIInterrupts: VirtioInterrupts {
   private let configurationChoice = Choice()
   private let queueChoices: [Choice]
   private let status = Mutex<UInt8>(0)
+  private let observer = Mutex<(@Sendable () -> Void)?>(nil)
 
   init(queueCount: Int, pin: PCIInterruptPin, msix: MSIX?) {
     self.pin = pin
@@ -39,6 +40,16 @@ final class PCIInterrupts: VirtioInterrupts {
       return
     }
     signal(queueChoices[index], through: msix)
+  }
+
+  func trigger(ofQueue index: Int) -> EventFD? {
+    guard let msix, msix.isEnabled else { return nil }
+    return msix.trigger(Int(vector(ofQueue: index)))
+  }
+
+  func observeTriggers(_ observer: (@Sendable () -> Void)?) {
+    self.observer.withLock { $0 = observer }
+    msix?.observeSwitch(observer)
   }
 
   func signalConfigurationChange() {
@@ -79,6 +90,7 @@ final class PCIInterrupts: VirtioInterrupts {
   func setVector(_ vector: UInt16, ofQueue index: Int) {
     guard queueChoices.indices.contains(index) else { return }
     queueChoices[index].vector.store(mapped(vector), ordering: .relaxed)
+    observer.withLock { $0 }?()
   }
 
   /// What a driver that writes `vector` reads back: 4.1.5.1.2 has a failed mapping read as none.

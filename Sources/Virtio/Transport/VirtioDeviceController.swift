@@ -60,8 +60,7 @@ public final class VirtioDeviceController: Sendable {
     self.device = device
     self.memory = memory
     var kicks: [EventFD] = []
-    // Another process could make those that it has blocking ones.
-    for _ in sizes { kicks.append(try device.isServedElsewhere ? .shared() : EventFD()) }
+    for _ in sizes { kicks.append(try EventFD()) }
     self.kicks = kicks
     signals = VirtioSignals(device.name, interrupts: interrupts, logger: logger)
     offered = device.features.union(features.intersection(device.ringFeatures))

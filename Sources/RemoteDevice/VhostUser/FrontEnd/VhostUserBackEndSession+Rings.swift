@@ -60,6 +60,12 @@ extension VhostUserBackEndSession {
     try tellStatus([.acknowledge, .driver, .featuresOK, .driverOK], deadline)
   }
 
+  /// Has the back end signal another eventfd for a ring that it serves.
+  mutating func setCall(_ call: EventFD, of index: Int) throws(VhostUserBackEndError) {
+    guard served.contains(index) else { return }
+    try hand(call, .setRingCall, index, deadline)
+  }
+
   /// Ends what is under way on all rings, and has none served; then puts the device back.
   mutating func stop() throws(VhostUserBackEndError) {
     let deadline = self.deadline
@@ -88,18 +94,23 @@ extension VhostUserBackEndSession {
       log: 0
     )
     try client.tell(.setRingAddress, addresses.bytes(of: index), deadline)
-    let events: [(VhostUserRequest, EventFD)] = [
-      (.setRingCall, start.calls[index]), (.setRingError, start.errors[index]),
-      (.setRingKick, queue.kick),
-    ]
-    for (request, event) in events {
-      var bytes = NativeBytes()
-      bytes.append(UInt64(index))
-      try client.tell(request, bytes.array, descriptors: [event.rawValue], deadline)
-    }
+    try hand(start.calls[index], .setRingCall, index, deadline)
+    try hand(start.errors[index], .setRingError, index, deadline)
+    try hand(queue.kick, .setRingKick, index, deadline)
     if agreement.features.contains(.protocolFeatures) {
       try client.tell(.setRingEnable, Self.ring(index, 1), deadline)
     }
+  }
+
+  private mutating func hand(
+    _ event: EventFD,
+    _ request: VhostUserRequest,
+    _ index: Int,
+    _ deadline: VhostUserClient.Deadline
+  ) throws(VhostUserBackEndError) {
+    var bytes = NativeBytes()
+    bytes.append(UInt64(index))
+    try client.tell(request, bytes.array, descriptors: [event.share()], deadline)
   }
 
   /// Where a back end begins on a ring.

@@ -17,7 +17,7 @@ final class VhostUserCalls: Sendable {
 
   init(count: Int) throws(SystemError) {
     var events: [EventFD] = []
-    for _ in 0..<count { events.append(try .shared()) }
+    for _ in 0..<count { events.append(try EventFD()) }
     self.events = events
     stop = try EventFD()
   }

@@ -33,6 +33,7 @@ extension VhostUserLink {
             effects.append(.needsReset(active.activation.signals, reason))
           }
           listen(&state, &effects)
+          if areCallsOld.exchange(false, ordering: .acquiring) { changeCalls(&state, &effects) }
           if state.session == nil, state.retryAt <= MonotonicClock.nanoseconds {
             findAnother(&state, &effects)
           }
@@ -57,6 +58,23 @@ extension VhostUserLink {
       lose(&state, error)
       setLink(isUp: false, state, &effects)
     }
+  }
+
+  /// Has the back end interrupt the guest in the way that its driver has chosen by now.
+  private func changeCalls(_ state: inout State, _ effects: inout [Effect]) {
+    guard state.session != nil, let active = state.active else { return }
+    let wanted = currentCalls(active)
+    do throws(VhostUserBackEndError) {
+      for index in 0..<description.queues.served where wanted[index] !== state.calls[index] {
+        try state.session?.setCall(wanted[index], of: index)
+      }
+    } catch {
+      lose(&state, error)
+      setLink(isUp: false, state, &effects)
+    }
+    state.calls = wanted
+    // What came in between went the old way, perhaps to nobody.
+    effects.append(.signalAll)
   }
 
   /// Connects to who listens now, if anybody does, and has it take over.

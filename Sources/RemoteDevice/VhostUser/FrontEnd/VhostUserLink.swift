@@ -37,6 +37,8 @@ final class VhostUserLink: Sendable {
     var written: [Int: UInt8] = [:]
     /// When to look for another back end, on the monotonic clock.
     var retryAt: UInt64 = 0
+    /// The eventfds that the back end interrupts the guest with, by queue.
+    var calls: [EventFD] = []
     /// Whether the log says already that nobody is there.
     var isMissed = false
   }
@@ -59,6 +61,8 @@ final class VhostUserLink: Sendable {
   // Held while a back end is asked, for as long as its patience lasts. Lock order: this before `configuration`.
   let state: Mutex<State>
   let wake: EventFD
+  /// Whether the eventfds that interrupt the guest may have become others.
+  let areCallsOld = Atomic(false)
   let isStopping = Atomic(false)
 
   /// How soon another back end is looked for, in nanoseconds.
@@ -77,7 +81,7 @@ final class VhostUserLink: Sendable {
     log = LimitedLog(logger, prefix: description.name)
     calls = try VhostUserCalls(count: description.queues.count)
     var errors: [EventFD] = []
-    for _ in 0..<description.queues.count { errors.append(try .shared()) }
+    for _ in 0..<description.queues.count { errors.append(try EventFD()) }
     self.errors = errors
     self.configuration = Mutex(configuration)
     wake = try EventFD()
@@ -89,6 +93,10 @@ final class VhostUserLink: Sendable {
   /// - Throws: ``VhostUserBackEndError`` if this back end never will.
   func activate(_ activation: VirtioActivation) throws(VhostUserBackEndError) {
     calls.begin(activation.signals)
+    activation.signals.observeTriggers { [weak self] in
+      self?.areCallsOld.store(true, ordering: .releasing)
+      self?.wake.signal()
+    }
     for error in errors { error.drain() }
     try state.withLock { (state) throws(VhostUserBackEndError) in
       state.active = Active(activation: activation)
@@ -108,6 +116,7 @@ final class VhostUserLink: Sendable {
   /// Has nothing served any more, and forgets what the driver has set up.
   func reset() {
     state.withLock { state in
+      state.active?.activation.signals.observeTriggers(nil)
       if state.active != nil, state.session != nil {
         do throws(VhostUserBackEndError) {
           try state.session?.stop()
@@ -148,11 +157,12 @@ final class VhostUserLink: Sendable {
     let start = VhostUserBackEndSession.Start(
       activation: active.activation,
       count: description.queues.served,
-      calls: calls.events,
+      calls: currentCalls(active),
       errors: errors,
       isTakenOver: active.wasServed,
       completesOutOfOrder: description.kind.completesOutOfOrder
     )
+    state.calls = start.calls
     // From its first ring on.
     state.active?.wasServed = true
     try state.session?.start(start, &state.inflight)
@@ -161,6 +171,14 @@ final class VhostUserLink: Sendable {
       queue?.kick.signal()
     }
     logger.debug("\(description.name): the back end serves \(description.queues.served) rings")
+  }
+
+  /// What the back end is to interrupt the guest with, by queue: a vector of the guest's where it has one,
+  /// so that we have nothing to do with it; else an eventfd that a thread of ours waits for.
+  func currentCalls(_ active: Active) -> [EventFD] {
+    calls.events.indices.map {
+      active.activation.signals.trigger(ofQueue: $0) ?? calls.events[$0]
+    }
   }
 
   /// Reads the configuration again, and remembers what the guest is to be told.

@@ -50,8 +50,6 @@ public final class VhostUserRemote: VirtioDevice {
   public let ringFeatures: VirtioFeatures
   /// As many as the back end has, for a disk not more than were asked for.
   public let queueSizes: [UInt16]
-  /// The eventfds of kicks are another process's too.
-  public var isServedElsewhere: Bool { true }
 
   private let kind: VhostUserKind
   private let link: VhostUserLink
