@@ -14,7 +14,7 @@ let parts: [Target.Dependency] = [
 
 let names = [
   "FuzzQueue", "FuzzBlock", "FuzzNet", "FuzzConsole", "FuzzEntropy", "FuzzVsock", "FuzzBalloon",
-  "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser",
+  "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser", "FuzzVhostUserReplies",
 ]
 let targets = names.map { name in
   Target.executableTarget(name: name, dependencies: ["CFuzzer", "FuzzSupport"] + parts)

@@ -40,7 +40,7 @@ import Virtio
 
     #expect(waitUntil { rig.interrupts.count(of: 0) > 0 })
     #expect(rig.controller.readConfiguration(offset: 0, width: 8) == 64)
-    #expect(rig.log.lines == [])
+    #expect(rig.log.notices == [])
     withExtendedLifetime(served) {}
   }
 
@@ -119,7 +119,7 @@ import Virtio
       #expect(try rig.readSector(4) == 4)
       rig.controller.writeStatus(0)
     }
-    #expect(rig.log.lines == [])
+    #expect(rig.log.notices == [])
     withExtendedLifetime(served) {}
   }
 
@@ -189,6 +189,57 @@ import Virtio
     #expect(throws: VhostUserBackEndError.self) { try RemoteRig(.block, at: path, patience: 2) }
     withExtendedLifetime(served) {}
   }
+
+  @Test func aConsoleSaysWhatTheGuestWrites() throws {
+    let pair = try SocketPair()
+    let served = try ServedDevice(
+      Console(
+        ConsolePort(input: try pair.far.duplicated(), output: try pair.far.duplicated()),
+        size: (columns: 80, rows: 25)
+      ),
+      at: path
+    )
+    let rig = try RemoteRig(.console, at: path)
+    try rig.start()
+    #expect(rig.controller.readConfiguration(offset: 0, width: 4) == 25 << 16 | 80)
+    rig.controller.writeStatus(0)
+    try rig.driver.negotiate()
+    _ = try rig.driver.makeQueue(0)
+    let output = try rig.driver.makeQueue(1)
+    rig.driver.start()
+    try rig.memory.write(Array("hello".utf8), at: GuestAddress(0x210000))
+
+    try rig.driver.request(1, output, [.readable(0x210000, 5)])
+
+    #expect(try FileIO.read(pair.near.rawValue, atMost: 64) == Array("hello".utf8))
+    withExtendedLifetime(served) {}
+  }
+
+  @Test func theLinkOfANetworkIsDownWhileNobodyServesIt() throws {
+    var served: ServedDevice? = try ServedDevice(makeNetwork(), at: path)
+    let rig = try RemoteRig(.network, at: path) { $0.address = MACAddress(0x5254_0001_0203) }
+    try rig.start()
+    #expect(rig.controller.readConfiguration(offset: 0, width: 8) == 0x0001_0302_0100_5452)
+    // Of the control queue and what needs it, the guest finds nothing.
+    rig.controller.deviceFeatureSelect = 0
+    #expect(rig.controller.deviceFeatures & 0xFE_0000 == 0)
+
+    served = nil
+    #expect(waitUntil { rig.controller.readConfiguration(offset: 6, width: 2) == 0 })
+    #expect(waitUntil { rig.interrupts.changes == 1 })
+    served = try ServedDevice(makeNetwork(), at: path)
+    #expect(
+      waitUntil { rig.controller.readConfiguration(offset: 6, width: 2) == 1 },
+      "\(rig.log.lines)"
+    )
+    #expect(waitUntil { rig.interrupts.changes == 2 })
+    withExtendedLifetime(served) {}
+  }
+
+  private func makeNetwork() throws -> ServedNet {
+    let backend = try StreamBackend(adopting: SocketPair().far.duplicated(), label: "test")
+    return ServedNet(try Net(backend, address: MACAddress(0x02_0000_0000_01), name: "net"))
+  }
 }
 
 private let storageDaemon = "/usr/bin/qemu-storage-daemon"
@@ -204,17 +255,7 @@ struct StorageDaemonTests {
     let folder = try TemporaryFolder()
     let content = (0..<64).flatMap { [UInt8](repeating: $0, count: 512) }
     let (file, socket) = (try folder.file("disk", content), folder.path(of: "s"))
-    var daemon = try ChildProcess(
-      storageDaemon,
-      [
-        "qemu-storage-daemon", "--blockdev", "driver=file,node-name=d,filename=\(file)",
-        "--export",
-        "type=vhost-user-blk,id=e,node-name=d,writable=on,num-queues=\(queueCount),"
-          + "addr.type=unix,addr.path=\(socket)",
-      ],
-      environment: [],
-      descriptors: [0, 1, 2]
-    )
+    var daemon = try start(file, socket, queueCount)
     do {
       // Its socket is there before anybody listens.
       var made: RemoteRig?
@@ -231,9 +272,23 @@ struct StorageDaemonTests {
         for sector in 0..<10 { #expect(try rig.readSector(UInt64(sector)) == UInt8(sector)) }
         rig.controller.writeStatus(0)
       }
-      #expect(rig.log.lines == [])
+      #expect(rig.log.notices == [])
     }
     daemon.signal(SIGTERM)
     #expect(daemon.wait() == .exited(0))
+  }
+
+  private func start(_ file: String, _ socket: String, _ queueCount: Int) throws -> ChildProcess {
+    try ChildProcess(
+      storageDaemon,
+      [
+        "qemu-storage-daemon", "--blockdev", "driver=file,node-name=d,filename=\(file)",
+        "--export",
+        "type=vhost-user-blk,id=e,node-name=d,writable=on,num-queues=\(queueCount),"
+          + "addr.type=unix,addr.path=\(socket)",
+      ],
+      environment: [],
+      descriptors: [0, 1, 2]
+    )
   }
 }

@@ -63,7 +63,8 @@ struct VhostUserAgreement: Equatable, Sendable {
       guard (1...UInt64(UInt16.max)).contains(count) else {
         throw .badValue(.getQueueCount, "\(count) queues")
       }
-      queueCount = Int(count)
+      // Back ends of network interfaces count pairs.
+      queueCount = kind == .network ? 2 * Int(count) : Int(count)
     } else {
       queueCount = nil
     }

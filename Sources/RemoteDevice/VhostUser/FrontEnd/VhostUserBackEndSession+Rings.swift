@@ -54,6 +54,7 @@ extension VhostUserBackEndSession {
     try note(queues, start.count, &inflight, deadline)
     for queue in queues {
       let base = try Self.base(of: queue, start, isNoted: inflight != nil)
+      hasBegun = true
       try startRing(queue, base: base, start, deadline)
       served.append(queue.index)
     }
@@ -73,6 +74,7 @@ extension VhostUserBackEndSession {
       _ = try client.exchange(.getRingBase, Self.ring(index, 0), count: 8, deadline)
     }
     served = []
+    hasBegun = false
     if agreement.extensions.contains(.resetDevice) { try client.tell(.resetDevice, [], deadline) }
     try tellStatus([], deadline)
   }

@@ -16,6 +16,8 @@ struct VhostUserBackEndSession: ~Copyable {
   private var backChannel: VhostUserChannel?
   /// The rings that the back end serves.
   var served: [Int] = []
+  /// Whether it may serve one of them, though nobody knows.
+  var hasBegun = false
 
   /// Greets the back end that is connected to.
   init(

@@ -27,7 +27,7 @@ public enum VhostUserKind: String, CaseIterable, Sendable {
   /// The features of the device's own that a guest may have, if the back end has them.
   ///
   /// Left out is what a back end cannot know of, since it does not see the driver's commands: the
-  /// control queues of network interfaces and consoles. Bits that the front end has to itself are its own.
+  /// control queue of network interfaces. Bits that the front end has to itself are its own.
   var features: VirtioFeatures {
     switch self {
     case .block:
@@ -39,8 +39,8 @@ public enum VhostUserKind: String, CaseIterable, Sendable {
         .netHostTCP4, .netHostTCP6, .netHostECN, .netHostUFO, .netMergeableBuffers, .netGuestUDP4,
         .netGuestUDP6, .netHostUDP,
       ]
-    // SIZE, EMERG_WRITE.
-    case .console: Self.features([0, 2])
+    // SIZE, MULTIPORT, EMERG_WRITE.
+    case .console: Self.features([0, 1, 2])
     case .entropy: []
     // STREAM, SEQPACKET, NO_IMPLIED_STREAM.
     case .sockets: Self.features([0, 1, 2])
@@ -86,12 +86,13 @@ public enum VhostUserKind: String, CaseIterable, Sendable {
 
   /// How many queues a guest finds, and how many of them, from the first on, the back end serves.
   ///
-  /// - Parameter limit: How many a disk has.
+  /// - Parameter limit: How many a disk has, or a console of several ports.
   /// - Returns: Both numbers.
   func queues(atMost limit: Int) -> (count: Int, served: Int) {
     switch self {
     case .block: (limit, limit)
-    case .network, .console: (2, 2)
+    case .network: (2, 2)
+    case .console: (max(limit, 2), max(limit, 2))
     case .entropy: (1, 1)
     // 5.10.2: the third tells of a moved guest, which is not the back end's affair.
     case .sockets: (3, 2)

@@ -163,8 +163,9 @@ final class VhostUserLink: Sendable {
       completesOutOfOrder: description.kind.completesOutOfOrder
     )
     state.calls = start.calls
-    // From its first ring on.
-    state.active?.wasServed = true
+    defer {
+      if state.session.borrow({ $0.hasBegun }) == true { state.active?.wasServed = true }
+    }
     try state.session?.start(start, &state.inflight)
     // What came while nobody was there was perhaps told to the one that is gone.
     for queue in active.activation.queues.prefix(description.queues.served) {

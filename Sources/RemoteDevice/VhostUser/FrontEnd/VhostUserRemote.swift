@@ -76,7 +76,7 @@ public final class VhostUserRemote: VirtioDevice {
         options,
         agreement,
         remote,
-        isMany: offered.contains(.blockQueues)
+        offered
       )
     )
     let description = VhostUserLink.Description(
@@ -154,18 +154,24 @@ public final class VhostUserRemote: VirtioDevice {
   /// Never called: `VIRTIO_F_RING_RESET` is not offered.
   public func restartQueue(_ queue: VirtqueueConfiguration) throws {}
 
+  /// More than any console of ours has.
+  private static var queueLimit: Int { 128 }
+
   private static func queueCount(
     _ options: Options,
     _ agreement: VhostUserAgreement,
     _ configuration: [UInt8],
-    isMany: Bool
+    _ offered: VirtioFeatures
   ) throws(VhostUserBackEndError) -> Int {
     let served = options.kind.queues(atMost: 1).served
     if let count = agreement.queueCount, count < served {
-      // A back end of network interfaces counts pairs.
-      guard options.kind == .network else { throw .lacks("\(served) queues, only \(count)") }
+      throw .lacks("\(served) queues, only \(count)")
     }
-    guard options.kind == .block, isMany else { return 1 }
+    if options.kind == .console, offered.contains(.consoleMultiport) {
+      // 5.3.2: two for each port, and two for control.
+      return min(agreement.queueCount ?? 2, queueLimit)
+    }
+    guard options.kind == .block, offered.contains(.blockQueues) else { return 1 }
     let count = Int(configuration[34]) | Int(configuration[35]) << 8
     guard count > 0 else { throw .badValue(.getConfiguration, "a disk without queues") }
     return max(1, min(options.queueLimit, count, agreement.queueCount ?? 1))
