@@ -155,6 +155,21 @@ import Virtio
     withExtendedLifetime(served) {}
   }
 
+  @Test func aWriteThatIsNoModeIsForgotten() throws {
+    var served: ServedDevice? = try ServedDevice(makeDisk(), at: path)
+    let rig = try RemoteRig(.block, at: path)
+    try rig.start()
+    rig.controller.writeConfiguration(2, offset: 32, width: 1)
+
+    served = nil
+    #expect(rig.waitForLine("back end gone"))
+    served = try ServedDevice(makeDisk("second"), at: path)
+
+    #expect(try rig.readSector(1) == 1)
+    #expect(!rig.controller.status.contains(.needsReset))
+    withExtendedLifetime(served) {}
+  }
+
   @Test func aDiskThatGrowsIsTold() throws {
     let disk = try makeDisk()
     let served = try ServedDevice(disk, at: path)

@@ -27,6 +27,8 @@ final class Session {
   private let disks: [DiskSource]
   private let networks: [any NetBackend]
   private let sockets: VsockSockets?
+  // For all restarts: a process that is away just then comes back.
+  private let remotes: [any VirtioDevice]
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let logger = Logger(label: "machine")
@@ -56,6 +58,7 @@ final class Session {
     disks = try configuration.disks.map { try $0.open() }
     networks = try configuration.networks.map { try NetworkLink.open($0) }
     sockets = try configuration.vsock?.listen()
+    remotes = try RemoteLink.open(configuration)
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start()
@@ -91,7 +94,7 @@ final class Session {
         disks: disks,
         networks: networks,
         sockets: sockets,
-        remotes: try RemoteLink.open(configuration),
+        remotes: remotes,
         system: control,
         clock: clock
       )

@@ -81,6 +81,9 @@ public enum VhostUserKind: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether what was written there is a setting, which the next back end is to have too.
+  var keepsConfiguration: Bool { self == .block }
+
   /// The most entries of each queue; front ends that are not told otherwise make them so.
   var queueSize: UInt16 { self == .network ? 256 : 128 }
 

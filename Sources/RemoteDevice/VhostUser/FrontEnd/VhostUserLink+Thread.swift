@@ -15,32 +15,38 @@ extension VhostUserLink {
   func run() {
     while true {
       let (numbers, timeout) = state.withLock { state in
-        (state.session.borrow { $0.numbers } ?? [], wait(state.retryAt, state.session == nil))
+        (watched(state), wait(state.retryAt, state.session == nil))
       }
       var list = PollList()
-      for number in numbers + errors.map(\.rawValue) + [wake.rawValue] {
+      for number in numbers {
         _ = list.add(number, for: .readable)
       }
       list.wait(timeout: timeout)
       if isStopping.load(ordering: .acquiring) { return }
       wake.drain()
-      let broken = errors.indices.filter { errors[$0].drain() > 0 }
-      perform(
-        state.withLock { state in
-          var effects: [Effect] = []
-          if let index = broken.first, let active = state.active {
-            let reason = "ring \(index): the back end finds that its driver broke it"
-            effects.append(.needsReset(active.activation.signals, reason))
-          }
-          listen(&state, &effects)
-          if areCallsOld.exchange(false, ordering: .acquiring) { changeCalls(&state, &effects) }
-          if state.session == nil, state.retryAt <= MonotonicClock.nanoseconds {
-            findAnother(&state, &effects)
-          }
-          return effects
+      state.withLock { state in
+        var effects: [Effect] = []
+        let broken = errors.indices.filter { errors[$0].drain() > 0 }
+        if let index = broken.first, let active = state.active {
+          let reason = "ring \(index): the back end finds that its driver broke it"
+          effects.append(.needsReset(active.activation.signals, reason))
         }
-      )
+        listen(&state, &effects)
+        if areCallsOld.exchange(false, ordering: .acquiring) { changeCalls(&state, &effects) }
+        if state.session == nil, state.retryAt <= MonotonicClock.nanoseconds {
+          findAnother(&state, &effects)
+        }
+        // With the lock, which a reset takes: nothing of this is to meet the device after that.
+        perform(effects)
+      }
     }
+  }
+
+  /// What to wait for: a back end that keeps signalling broken rings is heard once.
+  private func watched(_ state: borrowing State) -> [Int32] {
+    let numbers = state.session.borrow { $0.numbers } ?? []
+    let isBroken = state.active?.activation.signals.status.contains(.needsReset) ?? true
+    return numbers + (isBroken ? [] : errors.map(\.rawValue)) + [wake.rawValue]
   }
 
   /// How long to wait, in milliseconds; for ever while a back end is there.
@@ -56,7 +62,6 @@ extension VhostUserLink {
       if try state.session?.listen() == true { try refresh(&state, &effects) }
     } catch {
       lose(&state, error)
-      setLink(isUp: false, state, &effects)
     }
   }
 
@@ -70,7 +75,6 @@ extension VhostUserLink {
       }
     } catch {
       lose(&state, error)
-      setLink(isUp: false, state, &effects)
     }
     state.calls = wanted
     // What came in between went the old way, perhaps to nobody.
@@ -101,12 +105,12 @@ extension VhostUserLink {
       }
       state.session = consume session
       for (offset, byte) in state.written.sorted(by: { $0.key < $1.key }) {
-        try state.session?.writeConfiguration([byte], at: offset)
+        if try !pass([byte], at: offset, &state) { state.written[offset] = nil }
       }
       try refresh(&state, &effects)
       try start(&state)
       effects.append(.signalAll)
-      setLink(isUp: true, state, &effects)
+      setLink(isUp: true, state)
       state.isMissed = false
       logger.notice("\(description.name): another back end serves the device")
     } catch {
@@ -121,11 +125,7 @@ extension VhostUserLink {
   }
 
   /// Shows the guest of a network interface whether there is anybody at the other end (5.1.4).
-  private func setLink(
-    isUp: Bool,
-    _ state: borrowing State,
-    _ effects: inout [Effect]
-  ) {
+  func setLink(isUp: Bool, _ state: borrowing State) {
     guard description.kind == .network else { return }
     let hasChanged = configuration.withLock { configuration in
       let value: UInt8 = isUp ? 1 : 0
@@ -133,6 +133,6 @@ extension VhostUserLink {
       return configuration[6] != value
     }
     guard hasChanged, let active = state.active else { return }
-    effects.append(.configurationChanged(active.activation.signals))
+    active.activation.signals.configurationChanged()
   }
 }

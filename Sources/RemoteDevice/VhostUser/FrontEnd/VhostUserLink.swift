@@ -133,22 +133,36 @@ final class VhostUserLink: Sendable {
 
   /// Passes on what the driver writes to the configuration.
   func write(_ bytes: [UInt8], at offset: Int) {
-    let effects = state.withLock { state in
-      for (index, byte) in bytes.enumerated() { state.written[offset + index] = byte }
-      var effects: [Effect] = []
-      guard state.session != nil else { return effects }
-      do throws(VhostUserBackEndError) {
-        try state.session?.writeConfiguration(bytes, at: offset)
-        try refresh(&state, &effects)
-      } catch VhostUserBackEndError.refused(let request, let value) {
-        log.warning("back end refuses \(request) of \(bytes) at \(offset) with \(value)")
-      } catch {
-        lose(&state, error)
+    state.withLock { state in
+      if state.session != nil {
+        do throws(VhostUserBackEndError) {
+          guard try pass(bytes, at: offset, &state) else { return }
+          // The driver made the change itself.
+          var effects: [Effect] = []
+          try refresh(&state, &effects)
+        } catch {
+          lose(&state, error)
+        }
       }
-      // The driver made the change itself.
-      return []
+      guard description.kind.keepsConfiguration else { return }
+      for (index, byte) in bytes.enumerated() { state.written[offset + index] = byte }
     }
-    perform(effects)
+  }
+
+  /// Writes to the back end's configuration; false if that refuses it, which the log says.
+  func pass(
+    _ bytes: [UInt8],
+    at offset: Int,
+    _ state: inout State
+  ) throws(VhostUserBackEndError) -> Bool {
+    do throws(VhostUserBackEndError) {
+      try state.session?.writeConfiguration(bytes, at: offset)
+      return true
+    } catch {
+      guard case .refused(let request, let value) = error else { throw error }
+      log.warning("back end refuses \(request) of \(bytes) at \(offset) with \(value)")
+      return false
+    }
   }
 
   /// Starts the rings on the current connection.
@@ -201,6 +215,7 @@ final class VhostUserLink: Sendable {
   func lose(_ state: inout State, _ error: VhostUserBackEndError) {
     let breach = error.isBreach
     state.session = nil
+    setLink(isUp: false, state)
     state.retryAt = MonotonicClock.nanoseconds &+ (breach ? Self.punishment : Self.retry)
     if breach {
       log.warning("back end cut off: \(error); requests wait for another at \(description.path)")

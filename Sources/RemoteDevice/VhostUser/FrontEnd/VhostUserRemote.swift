@@ -136,6 +136,8 @@ public final class VhostUserRemote: VirtioDevice {
     let start = Int(clamping: offset)
     let range = kind.writableConfiguration
     guard range.contains(start), width <= range.upperBound - start else { return }
+    // 5.2.6.2: the cache mode is on or off, and the driver's to write with CONFIG_WCE only.
+    if kind == .block { guard value <= 1, features.contains(.blockCacheMode) else { return } }
     let bytes = (0..<width).map { UInt8(truncatingIfNeeded: value >> (8 * UInt64($0))) }
     link.write(bytes, at: start)
   }
@@ -181,4 +183,6 @@ public final class VhostUserRemote: VirtioDevice {
 extension VirtioFeatures {
   /// `VIRTIO_BLK_F_MQ`: the configuration says how many queues there are (5.2.3).
   fileprivate static var blockQueues: Self { Self(bit: 12) }
+  /// `VIRTIO_BLK_F_CONFIG_WCE`: the driver may switch the cache (5.2.3).
+  fileprivate static var blockCacheMode: Self { Self(bit: 11) }
 }
