@@ -16,7 +16,8 @@ import TestSupport
         "relay=$1; shift; $relay unix-listen /run/v_5000 echo & file=$5",
         // Until somebody listens in the guest, connections are closed.
         "(until $relay unix /run/v 6000 <$file >/run/back 2>/run/error; do sleep 0.5; done",
-        "if cmp $file /run/back; then echo HOST-ECHO; fi) & \"$@\"; code=$?; wait; exit $code",
+        // What is printed while the guest writes may be in the middle of a line of its.
+        ") & \"$@\"; code=$?; wait; if cmp $file /run/back; then echo HOST-ECHO; fi; exit $code",
       ].joined(separator: "; "),
       [Given.path("APUS_TEST_RELAY"), Given.binary()] + boot.arguments(),
       within: 240
