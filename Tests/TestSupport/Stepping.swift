@@ -6,7 +6,7 @@ import Synchronization
 /// Runs code one instruction at a time, and keeps what memory held after each change: what a process that is killed there
 /// leaves behind.
 public enum Stepping {
-  /// Whether this processor can do it.
+  /// Whether this processor can do it, in a program with no sanitizer.
   public static var isPossible: Bool { apus_stepping_is_possible() }
 
   /// A range in this process, by its address and length.

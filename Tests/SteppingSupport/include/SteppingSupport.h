@@ -3,7 +3,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-// Whether this processor can.
+// Whether this processor can, in a program with no sanitizer.
 bool apus_stepping_is_possible(void);
 
 // Begins. The ranges are put one behind the other, in `kept`, once for each change, up to `limit` bytes in all. Both stay until the end.
