@@ -63,7 +63,8 @@ import Virtio
     #expect(first.drain() == 0)
 
     rig.interrupts.setTrigger(nil, ofQueue: 0)
-    #expect(waitUntil { rig.interrupts.count(of: 0) == 2 })
+    // Once by us and once by the back end, which the thread may find as one or as two.
+    #expect(waitUntil { rig.interrupts.count(of: 0) >= 2 })
     #expect(try rig.readSector(3) == 3)
     #expect(waitUntil { rig.interrupts.count(of: 0) > 2 })
     withExtendedLifetime(served) {}

@@ -101,7 +101,7 @@ public final class MockDriver {
     return used
   }
 
-  /// Waits until `condition` holds, ten seconds at most.
+  /// Waits until `condition` holds, thirty seconds at most.
   public func wait(_ condition: () throws -> Bool) throws {
     guard try waitUntil(condition) else { throw Failure.timeout }
   }

@@ -1,8 +1,8 @@
 import Glibc
 
-/// Waits until `condition` holds; false if it does not within `seconds`.
+/// Waits until `condition` holds; false if it does not within `seconds`, which are many for busy hosts.
 public func waitUntil(
-  seconds: Int = 10,
+  seconds: Int = 30,
   _ condition: () throws -> Bool
 ) rethrows -> Bool {
   let end = ContinuousClock.now + .seconds(seconds)

@@ -7,7 +7,7 @@ import Testing
 import Virtio
 
 /// Memory that a driver gives, and what it tells (virtio 1.2, 5.5.6).
-@Suite(.timeLimit(.minutes(1))) struct BalloonTests {
+@Suite(.timeLimit(.minutes(5))) struct BalloonTests {
   /// How much memory the guest's file takes of the host.
   private func residentBytes(_ memory: GuestMemory) throws -> Int {
     let number = try #require(memory.file.borrow { $0.rawValue })

@@ -5,7 +5,7 @@ import Testing
 import Virtio
 
 /// What can change of a disk, and what it is asked to be.
-@Suite(.timeLimit(.minutes(1))) struct DiskChangeTests {
+@Suite(.timeLimit(.minutes(5))) struct DiskChangeTests {
   private static let sector: [MockBuffer] = [.writable(BlockRig.data, 512)]
 
   /// A disk with its device at hand.
