@@ -32,9 +32,18 @@ final class FakeBackEnd {
   private let script: Script
   private let thread: TestThread
 
+  /// MQ, REPLY_ACK, CONFIG, and requests of its own (BACKEND_REQ).
+  static let talkative: UInt64 = 1 | 1 << 3 | 1 << 9 | 1 << 5
+
   /// Listens at `path`; answers as told, and well where it is not.
-  init(at path: String, _ answers: [UInt32: Answer] = [:]) throws {
-    let script = try Script(answers)
+  ///
+  /// - Parameters:
+  ///   - path: Where.
+  ///   - answers: How it answers some requests.
+  ///   - floods: Whether it says without end that its configuration has changed, once it can.
+  /// - Throws: `SystemError`.
+  init(at path: String, _ answers: [UInt32: Answer] = [:], floods: Bool = false) throws {
+    let script = try Script(answers, floods: floods)
     let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
     thread = try TestThread { script.run(endpoint) }
     self.script = script
@@ -57,11 +66,13 @@ private final class Script: Sendable {
   let answers: [UInt32: Answer]
   let asked = Mutex<[UInt32]>([])
   let stop: EventFD
+  private let floods: Bool
   // Sent where a descriptor of the wrong kind is wanted.
   private let wrongKind: EventFD
 
-  init(_ answers: [UInt32: Answer]) throws {
+  init(_ answers: [UInt32: Answer], floods: Bool) throws {
     self.answers = answers
+    self.floods = floods
     stop = try EventFD()
     wrongKind = try EventFD()
   }
@@ -75,17 +86,22 @@ private final class Script: Sendable {
       list.wait(timeout: 10_000)
       if list.isReady(place) { return }
       guard let socket = listener.accept() else { continue }
-      while serve(socket.rawValue) {}
+      var own: OwnedFileDescriptor?
+      while serve(socket.rawValue, &own) {}
     }
   }
 
   /// Answers one request; false at the end of the connection.
-  private func serve(_ socket: Int32) -> Bool {
-    guard let header = receive(socket, 12) else { return false }
+  private func serve(_ socket: Int32, _ own: inout OwnedFileDescriptor?) -> Bool {
+    var batch = DescriptorBatch()
+    guard let header = receive(socket, 12, &batch, whileIdle: { self.flood(own) }) else {
+      return false
+    }
     let request = VhostUserFrontEnd.word(header, at: 0, as: UInt32.self)
     let flags = VhostUserFrontEnd.word(header, at: 4, as: UInt32.self)
     let size = VhostUserFrontEnd.word(header, at: 8, as: UInt32.self)
-    guard let payload = receive(socket, Int(size)) else { return false }
+    guard let payload = receive(socket, Int(size), &batch) else { return false }
+    if request == 21, floods { own = batch.takeFirst() }
     asked.withLock { $0.append(request) }
     let answer = answers[request] ?? wellAnswer(request, payload, needsReply: flags & 8 != 0)
     switch answer {
@@ -109,6 +125,17 @@ private final class Script: Sendable {
         Array(repeating: wrongKind.rawValue, count: count)
       )
     }
+  }
+
+  /// Says that the configuration has changed, as often as there is room for it (CONFIG_CHANGE_MSG).
+  private func flood(_ own: borrowing OwnedFileDescriptor?) -> Bool {
+    own.borrow { own in
+      while (try? SocketIO.send(
+        own.rawValue,
+        VhostUserFrontEnd.words(UInt32(2), UInt32(1), UInt32(0))[...]
+      )) == 12 {}
+      return true
+    } ?? false
   }
 
   private func wellAnswer(_ request: UInt32, _ payload: [UInt8], needsReply: Bool) -> Answer? {
@@ -139,15 +166,19 @@ private final class Script: Sendable {
   }
 
   /// So many bytes; `nil` at the end of the connection, or of this back end.
-  private func receive(_ socket: Int32, _ count: Int) -> [UInt8]? {
+  private func receive(
+    _ socket: Int32,
+    _ count: Int,
+    _ batch: inout DescriptorBatch,
+    whileIdle isBusy: () -> Bool = { false }
+  ) -> [UInt8]? {
     var bytes = [UInt8](repeating: 0, count: max(count, 1))
     var done = 0
-    var batch = DescriptorBatch()
     while done < count {
       var list = PollList()
       let place = list.add(stop.rawValue, for: .readable)
       _ = list.add(socket, for: .readable)
-      list.wait(timeout: 10_000)
+      list.wait(timeout: isBusy() ? 1 : 10_000)
       if list.isReady(place) { return nil }
       guard
         let received = try? SocketIO.receive(

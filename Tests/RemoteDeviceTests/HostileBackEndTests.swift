@@ -135,4 +135,24 @@ import Virtio
     try rig.start()
     #expect(rig.waitForLine("a message that answers nothing; requests wait"))
   }
+
+  @Test func whoChangesAllTheTimeIsAskedTenTimesASecond() throws {
+    let folder = try TemporaryFolder()
+    let path = folder.path(of: "s")
+    let start = ContinuousClock.now
+    let backEnd = try FakeBackEnd(
+      at: path,
+      [15: .bytes(VhostUserFrontEnd.words(FakeBackEnd.talkative))],
+      floods: true
+    )
+    defer { backEnd.close() }
+    let rig = try RemoteRig(.block, at: path)
+    try rig.start()
+
+    // GET_CONFIG: once in the greeting, once for the first change, then every 100 ms.
+    #expect(waitUntil { backEnd.requests.count { $0 == 24 } >= 7 })
+
+    #expect(start.duration(to: .now) >= .milliseconds(500))
+    #expect(!rig.log.lines.contains { $0.contains("cut off") }, "\(rig.log.lines)")
+  }
 }

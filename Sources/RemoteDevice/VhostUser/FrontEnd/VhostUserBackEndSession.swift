@@ -14,6 +14,7 @@ struct VhostUserBackEndSession: ~Copyable {
   var client: VhostUserClient
   /// The back end's way to ask something of us.
   private var backChannel: VhostUserChannel?
+  private var common: VhostUserClient.Deadline?
   /// The rings that the back end serves.
   var served: [Int] = []
   /// Whether it may serve one of them, though nobody knows.
@@ -40,9 +41,14 @@ struct VhostUserBackEndSession: ~Copyable {
     self.client = client
   }
 
-  /// The time for what begins now.
+  /// The time for what begins now, or for all that ``together(_:)`` counts as one thing.
   var deadline: VhostUserClient.Deadline {
-    VhostUserClient.Deadline(seconds: patience)
+    common ?? VhostUserClient.Deadline(seconds: patience)
+  }
+
+  /// Counts what is asked from here on as one thing, or no longer.
+  mutating func together(_ isOne: Bool) {
+    common = isOne ? VhostUserClient.Deadline(seconds: patience) : nil
   }
 
   /// What to wait for: readable when the back end has something to say, or has gone.

@@ -14,12 +14,19 @@ final class VhostUserCalls: Sendable {
   private let signals = Mutex<VirtioSignals?>(nil)
   private let isStopping = Atomic(false)
   private let stop: EventFD
+  private let poller: Poller
 
   init(count: Int) throws(SystemError) {
     var events: [EventFD] = []
     for _ in 0..<count { events.append(try EventFD()) }
     self.events = events
     stop = try EventFD()
+    // Here, where it can be told that the host has none left: without it no interrupt would ever come.
+    poller = try Poller()
+    try poller.add(stop.rawValue, token: UInt64(count))
+    for (index, event) in events.enumerated() {
+      try poller.add(event.rawValue, token: UInt64(index))
+    }
   }
 
   /// Interrupts through `signals` from now on.
@@ -44,17 +51,10 @@ final class VhostUserCalls: Sendable {
 
   /// What the thread does.
   func run() {
-    guard let poller = try? Poller() else { return }
-    let last = UInt64(events.count)
-    guard (try? poller.add(stop.rawValue, token: last)) != nil else { return }
-    for (index, event) in events.enumerated() {
-      guard (try? poller.add(event.rawValue, token: UInt64(index))) != nil else { return }
-    }
     while !isStopping.load(ordering: .acquiring) {
       try? poller.wait { event in
-        guard event.token < last else { return }
         let index = Int(event.token)
-        guard events[index].drain() > 0 else { return }
+        guard events.indices.contains(index), events[index].drain() > 0 else { return }
         signals.withLock { $0?.signalQueue(index) }
       }
     }

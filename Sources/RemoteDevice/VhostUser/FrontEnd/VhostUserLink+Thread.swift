@@ -14,9 +14,7 @@ extension VhostUserLink {
   /// Waits for what comes unasked, and for other back ends, until ``finish()``.
   func run() {
     while true {
-      let (numbers, timeout) = state.withLock { state in
-        (watched(state), wait(state.retryAt, state.session == nil))
-      }
+      let (numbers, timeout) = state.withLock { state in (watched(state), wait(state)) }
       var list = PollList()
       for number in numbers {
         _ = list.add(number, for: .readable)
@@ -24,7 +22,7 @@ extension VhostUserLink {
       list.wait(timeout: timeout)
       if isStopping.load(ordering: .acquiring) { return }
       wake.drain()
-      state.withLock { state in
+      let isAlone = state.withLock { state in
         var effects: [Effect] = []
         let broken = errors.indices.filter { errors[$0].drain() > 0 }
         if let index = broken.first, let active = state.active {
@@ -33,12 +31,12 @@ extension VhostUserLink {
         }
         listen(&state, &effects)
         if areCallsOld.exchange(false, ordering: .acquiring) { changeCalls(&state, &effects) }
-        if state.session == nil, state.retryAt <= MonotonicClock.nanoseconds {
-          findAnother(&state, &effects)
-        }
         // With the lock, which a reset takes: nothing of this is to meet the device after that.
         perform(effects)
+        return state.session == nil && state.retryAt <= MonotonicClock.nanoseconds
       }
+      // Nobody else makes a connection, so that vCPUs need not wait for the greeting.
+      if isAlone { findAnother() }
     }
   }
 
@@ -49,17 +47,29 @@ extension VhostUserLink {
     return numbers + (isBroken ? [] : errors.map(\.rawValue)) + [wake.rawValue]
   }
 
-  /// How long to wait, in milliseconds; for ever while a back end is there.
-  private func wait(_ retryAt: UInt64, _ isAlone: Bool) -> Int32? {
-    guard isAlone else { return nil }
+  /// How long to wait, in milliseconds; for ever while a back end is there and has changed nothing.
+  private func wait(_ state: borrowing State) -> Int32? {
+    let end: UInt64
+    if state.session.borrow({ _ in true }) != true {
+      end = state.retryAt
+    } else if state.isChanged {
+      end = state.refreshAt
+    } else {
+      return nil
+    }
     let now = MonotonicClock.nanoseconds
-    return retryAt > now ? Int32(clamping: (retryAt - now) / 1_000_000 + 1) : 0
+    return end > now ? Int32(clamping: (end - now) / 1_000_000 + 1) : 0
   }
 
   private func listen(_ state: inout State, _ effects: inout [Effect]) {
     guard state.session != nil else { return }
     do throws(VhostUserBackEndError) {
-      if try state.session?.listen() == true { try refresh(&state, &effects) }
+      if try state.session?.listen() == true { state.isChanged = true }
+      let now = MonotonicClock.nanoseconds
+      guard state.isChanged, now >= state.refreshAt else { return }
+      state.isChanged = false
+      state.refreshAt = now &+ Self.refreshPause
+      try refresh(&state, &effects)
     } catch {
       lose(&state, error)
     }
@@ -82,46 +92,73 @@ extension VhostUserLink {
   }
 
   /// Connects to who listens now, if anybody does, and has it take over.
-  private func findAnother(_ state: inout State, _ effects: inout [Effect]) {
-    let socket: OwnedFileDescriptor
-    do throws(SystemError) {
-      socket = try UnixSocket.connect(to: description.path)
-    } catch {
-      state.retryAt = MonotonicClock.nanoseconds &+ Self.retry
-      return
+  private func findAnother() {
+    var found: VhostUserBackEndSession?
+    var failure: VhostUserBackEndError?
+    do throws(VhostUserBackEndError) { found = try greet() } catch { failure = error }
+    state.withLock { state in
+      var effects: [Effect] = []
+      if let failure {
+        giveUp(&state, failure, &effects)
+      } else if let session = found.take() {
+        state.session = consume session
+        takeOver(&state, &effects)
+      } else {
+        state.retryAt = MonotonicClock.nanoseconds &+ Self.retry
+      }
+      perform(effects)
     }
+  }
+
+  /// A back end that can do what the device needs; `nil` if nobody listens.
+  private func greet() throws(VhostUserBackEndError) -> VhostUserBackEndSession? {
+    guard let socket = try? UnixSocket.connect(to: description.path) else { return nil }
+    let session = try VhostUserBackEndSession(
+      socket,
+      kind: description.kind,
+      patience: description.patience
+    )
+    let missing = description.features.subtracting(session.agreement.features)
+    guard missing.isEmpty else {
+      throw .lacks("the features 0x\(String(missing.rawValue, radix: 16)), as the one before it")
+    }
+    if let count = session.agreement.queueCount, count < description.queues.served {
+      throw .lacks("\(description.queues.served) queues, only \(count)")
+    }
+    return session
+  }
+
+  /// Has a new back end go on where the last one stood, all of it within the patience for one thing.
+  private func takeOver(_ state: inout State, _ effects: inout [Effect]) {
     do throws(VhostUserBackEndError) {
-      let session = try VhostUserBackEndSession(
-        socket,
-        kind: description.kind,
-        patience: description.patience
-      )
-      let missing = description.features.subtracting(session.agreement.features)
-      guard missing.isEmpty else {
-        throw .lacks("the features 0x\(String(missing.rawValue, radix: 16)), as the one before it")
-      }
-      if let count = session.agreement.queueCount, count < description.queues.served {
-        throw .lacks("\(description.queues.served) queues, only \(count)")
-      }
-      state.session = consume session
+      state.session?.together(true)
       for (offset, byte) in state.written.sorted(by: { $0.key < $1.key }) {
         if try !pass([byte], at: offset, &state) { state.written[offset] = nil }
       }
       try refresh(&state, &effects)
       try start(&state)
+      state.session?.together(false)
       effects.append(.signalAll)
       setLink(isUp: true, state)
       state.isMissed = false
       logger.notice("\(description.name): another back end serves the device")
     } catch {
-      lose(&state, error)
-      guard !error.isPassing, let active = state.active else { return }
-      // It may never find one that can go on where the last one stood.
-      state.active = nil
-      effects.append(
-        .needsReset(active.activation.signals, "the new back end is no good: \(error)")
-      )
+      giveUp(&state, error, &effects)
     }
+  }
+
+  private func giveUp(
+    _ state: inout State,
+    _ error: VhostUserBackEndError,
+    _ effects: inout [Effect]
+  ) {
+    lose(&state, error)
+    guard !error.isPassing, let active = state.active else { return }
+    // It may never find one that can go on where the last one stood.
+    state.active = nil
+    effects.append(
+      .needsReset(active.activation.signals, "the new back end is no good: \(error)")
+    )
   }
 
   /// Shows the guest of a network interface whether there is anybody at the other end (5.1.4).

@@ -37,6 +37,9 @@ final class VhostUserLink: Sendable {
     var written: [Int: UInt8] = [:]
     /// When to look for another back end, on the monotonic clock.
     var retryAt: UInt64 = 0
+    /// Whether the back end says that its configuration is another, and when that is read at the soonest.
+    var isChanged = false
+    var refreshAt: UInt64 = 0
     /// The eventfds that the back end interrupts the guest with, by queue.
     var calls: [EventFD] = []
     /// Whether the log says already that nobody is there.
@@ -69,6 +72,9 @@ final class VhostUserLink: Sendable {
   static var retry: UInt64 { 50_000_000 }
   /// The same after one that broke the protocol.
   static var punishment: UInt64 { 1_000_000_000 }
+  /// How soon a configuration is read again that the back end changes and changes, in nanoseconds: a vCPU
+  /// that writes to it waits meanwhile.
+  static var refreshPause: UInt64 { 100_000_000 }
 
   init(
     _ session: consuming VhostUserBackEndSession,
@@ -136,10 +142,15 @@ final class VhostUserLink: Sendable {
     state.withLock { state in
       if state.session != nil {
         do throws(VhostUserBackEndError) {
-          guard try pass(bytes, at: offset, &state) else { return }
+          state.session?.together(true)
+          guard try pass(bytes, at: offset, &state) else {
+            state.session?.together(false)
+            return
+          }
           // The driver made the change itself.
           var effects: [Effect] = []
           try refresh(&state, &effects)
+          state.session?.together(false)
         } catch {
           lose(&state, error)
         }
@@ -215,6 +226,7 @@ final class VhostUserLink: Sendable {
   func lose(_ state: inout State, _ error: VhostUserBackEndError) {
     let breach = error.isBreach
     state.session = nil
+    state.isChanged = false
     setLink(isUp: false, state)
     state.retryAt = MonotonicClock.nanoseconds &+ (breach ? Self.punishment : Self.retry)
     if breach {
