@@ -25,6 +25,8 @@ public enum DiskError: Error, Equatable, Sendable, CustomStringConvertible {
   /// One line: the value and the remedy.
   public var description: String {
     switch self {
+    case .size(let disk, 0):
+      "--disk \(disk): a disk has at least one sector; give it a multiple of 512, such as 1G"
     case .size(let disk, let count):
       "--disk \(disk): \(count) bytes are no whole number of sectors; give it a multiple of 512"
     case .onlyFiles(let disk, let option):
