@@ -10,6 +10,7 @@
 // Every function of libnbd that is used, under its own name without the prefix.
 #define FUNCTIONS(F)                                                                            \
   F(create) F(close) F(get_error) F(get_errno) F(set_export_name) F(set_pread_initialize)       \
+  F(set_uri_allow_local_file)                                                                   \
   F(aio_connect_uri) F(aio_connect_unix) F(aio_is_dead) F(aio_is_closed) F(aio_is_connecting)   \
   F(aio_disconnect) F(poll)                                                                     \
   F(get_size) F(get_block_size) F(is_read_only) F(can_flush) F(can_fua) F(can_trim) F(can_zero) \
@@ -82,6 +83,8 @@ struct apus_nbd *apus_nbd_create(unsigned count) {
   for (unsigned i = 0; i < count; i++) made->requests[i] = (struct request){made, i, 0};
   // What a server leaves out of an answer stays as it was in the guest's RAM, which is the guest's.
   library.set_pread_initialize(made->handle, false);
+  // An address comes from whoever runs the machine: it may name a file with keys (`tls-psk-file`).
+  library.set_uri_allow_local_file(made->handle, true);
   return made;
 }
 

@@ -1,6 +1,6 @@
 import Glibc
 
-/// A server of the network block device protocol at a unix socket, ended with this object.
+/// A server of the network block device protocol at a unix socket or a port, ended with this object.
 public final class NBDServer {
   /// It did not start.
   public struct Missing: Error { let reason: String }
@@ -17,8 +17,9 @@ public final class NBDServer {
   private let log: String
   private var isKilled = false
 
-  /// Starts `command`, in which `SOCKET` stands for the socket's path, and waits until it listens.
-  public init(_ command: String, in folder: TemporaryFolder) throws {
+  /// Starts `command`, in which `SOCKET` stands for the socket's path, and waits until it listens there, or
+  /// at a port of this host.
+  public init(_ command: String, in folder: TemporaryFolder, port: UInt16? = nil) throws {
     let socket = folder.path(of: "nbd.sock")
     self.socket = socket
     log = folder.path(of: "nbd.log")
@@ -37,7 +38,10 @@ public final class NBDServer {
     let code = posix_spawnp(&number, line[0], &actions, nil, &arguments, environ)
     guard code == 0 else { throw Missing(reason: "\(line[0]): \(code)") }
     process = number
-    guard waitUntil(seconds: 30, { (try? UnixConnection.make(socket)) != nil }) else {
+    let isListening = {
+      port.map { Self.isTaken($0) } ?? ((try? UnixConnection.make(socket)) != nil)
+    }
+    guard waitUntil(seconds: 30, isListening) else {
       throw Missing(reason: "\(line[0]) does not listen: \(shell("cat '\(log)'").output)")
     }
   }
@@ -50,6 +54,77 @@ public final class NBDServer {
   /// nbdkit with `arguments`, the plugin among them.
   public static func kit(_ arguments: String, in folder: TemporaryFolder) throws -> NBDServer {
     try NBDServer("nbdkit --foreground --verbose --unix SOCKET \(arguments)", in: folder)
+  }
+
+  /// nbdkit at a port of this host that was free, with `arguments`; and the port.
+  public static func kitAtPort(
+    _ arguments: String,
+    in folder: TemporaryFolder
+  ) throws -> (server: NBDServer, port: UInt16) {
+    // Somebody else may take the port meanwhile.
+    for _ in 0..<8 {
+      let port = Self.freePort
+      let command = "nbdkit --foreground --verbose --ipaddr 127.0.0.1 --port \(port) \(arguments)"
+      if let server = try? NBDServer(command, in: folder, port: port), server.isRunning {
+        return (server, port)
+      }
+    }
+    throw Missing(reason: "nbdkit found no free port")
+  }
+
+  /// Whether the process is there.
+  private var isRunning: Bool {
+    var status: Int32 = 0
+    return waitpid(process, &status, WNOHANG) == 0
+  }
+
+  /// A port of this host that nobody listens at.
+  private static var freePort: UInt16 {
+    var port: UInt16 = 0
+    withSocket { socket in
+      var address = loopback(0)
+      var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+      withUnsafeMutablePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          _ = bind(socket, $0, length)
+          _ = getsockname(socket, $0, &length)
+        }
+      }
+      port = UInt16(bigEndian: address.sin_port)
+    }
+    return port
+  }
+
+  /// Whether somebody listens at a port of this host.
+  private static func isTaken(_ port: UInt16) -> Bool {
+    var isTaken = false
+    withSocket { socket in
+      var address = loopback(port)
+      withUnsafePointer(to: &address) { pointer in
+        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+          isTaken = connect(socket, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+        }
+      }
+    }
+    return isTaken
+  }
+
+  private static func loopback(_ port: UInt16) -> sockaddr_in {
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+    return address
+  }
+
+  private static func withSocket(_ body: (Int32) -> Void) {
+    let socket = Glibc.socket(
+      AF_INET,
+      Int32(SOCK_STREAM.rawValue) | Int32(SOCK_CLOEXEC.rawValue),
+      0
+    )
+    defer { close(socket) }
+    body(socket)
   }
 
   /// The address of its export, by the socket.

@@ -151,6 +151,54 @@ struct NBDTests {
     #expect(throws: NBDError.self) { _ = try open(server) }
   }
 
+  @Test(
+    .enabled(if: NBDServer.hasKit, "nbdkit is missing: scripts/setup"),
+    arguments: [false, true]
+  )
+  func aServerAtAPortIsReadAndWritten(withTLS: Bool) throws {
+    let path = try folder.file("disk", BlockRig.content)
+    let keys = folder.path(of: "keys.psk")
+    _ = try folder.file("keys.psk", Array("apus:0123456789abcdef0123456789abcdef\n".utf8))
+    let (server, port) = try NBDServer.kitAtPort(
+      (withTLS ? "--tls=require --tls-psk=\(keys) " : "") + "file \(path)",
+      in: folder
+    )
+    let address =
+      withTLS
+      ? "nbds://apus@127.0.0.1:\(port)/?tls-psk-file=\(keys)" : "nbd://127.0.0.1:\(port)/"
+    do {
+      let disk = try NBDDisk(try #require(NBDAddress(address)))
+      let rig = try BlockRig(DiskSource(disk), in: folder)
+      try rig.rig.memory.write(
+        [UInt8](repeating: 0xA5, count: 512),
+        at: GuestAddress(BlockRig.data)
+      )
+      #expect(try rig.request(1, sector: 3, [.readable(BlockRig.data, 512)]).status == 0)
+      #expect(try rig.request(4).status == 0)
+      #expect(try rig.request(0, sector: 2, [.writable(BlockRig.data, 512)]).status == 0)
+      #expect(
+        try rig.rig.memory.read(at: GuestAddress(BlockRig.data), count: 512)
+          == Array(BlockRig.content[1024..<1536])
+      )
+    }
+    #expect(try folder.bytes(at: path)[1536..<2048].allSatisfy { $0 == 0xA5 })
+    withExtendedLifetime(server) {}
+  }
+
+  @Test(.enabled(if: NBDServer.hasKit, "nbdkit is missing: scripts/setup"))
+  func aServerThatWantsTLSIsNotTalkedToWithout() throws {
+    let path = try folder.file("disk", BlockRig.content)
+    let keys = try folder.file("keys.psk", Array("apus:0123456789abcdef\n".utf8))
+    let (server, port) = try NBDServer.kitAtPort(
+      "--tls=require --tls-psk=\(keys) file \(path)",
+      in: folder
+    )
+    let address = try #require(NBDAddress("nbd://127.0.0.1:\(port)/"))
+    let error = #expect(throws: NBDError.self) { _ = try NBDDisk(address) }
+    #expect(error?.description.contains("\n") == false)
+    withExtendedLifetime(server) {}
+  }
+
   @Test(.enabled(if: NBDServer.hasKit, "nbdkit is missing: scripts/setup"))
   func aServerIsToldWhenItHasServed() throws {
     let path = try folder.file("disk", BlockRig.content)
