@@ -44,6 +44,17 @@ public protocol MessageInterrupt: AnyObject, Sendable {
   var trigger: EventFD { get }
   /// Changes what is delivered; `nil` unplugs the eventfd, so that signals wait in it undelivered.
   func route(to message: InterruptMessage?) throws
+  /// Interrupts, or notes that it would have.
+  func signal()
+  /// Whether signals wait undelivered, which are then taken; asked only while nothing is routed.
+  func takePending() -> Bool
+}
+
+extension MessageInterrupt {
+  /// Signals the eventfd.
+  public func signal() { trigger.signal() }
+  /// Takes what waits in the eventfd.
+  public func takePending() -> Bool { trigger.drain() > 0 }
 }
 
 /// Makes message-signalled interrupts: the machine's interrupt controller, or a test's fake.

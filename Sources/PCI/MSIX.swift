@@ -120,6 +120,12 @@ public final class MSIX: Sendable {
     interrupts.indices.contains(vector) ? interrupts[vector].trigger : nil
   }
 
+  /// Raises `vector`; nothing happens if there is no such vector.
+  public func signal(_ vector: Int) {
+    guard interrupts.indices.contains(vector) else { return }
+    interrupts[vector].signal()
+  }
+
   /// Has `observer` called whenever MSI-X was enabled or disabled, or nobody any more.
   ///
   /// It must not wait: a vCPU's thread does.
@@ -142,7 +148,7 @@ public final class MSIX: Sendable {
       for vector in interrupts.indices {
         state.entries[vector].isMasked = true
         route(vector, &state)
-        if state.entries[vector].routed == nil { interrupts[vector].trigger.drain() }
+        if state.entries[vector].routed == nil { _ = interrupts[vector].takePending() }
         let routed = state.entries[vector].routed
         state.entries[vector] = Entry()
         state.entries[vector].routed = routed
@@ -221,7 +227,7 @@ public final class MSIX: Sendable {
   /// Moves what waits in the eventfd of an unplugged vector into its pending bit.
   private func collect(_ vector: Int, _ state: inout State) {
     guard state.entries[vector].routed == nil else { return }
-    if interrupts[vector].trigger.drain() > 0 { state.entries[vector].isPending = true }
+    if interrupts[vector].takePending() { state.entries[vector].isPending = true }
   }
 
   // MARK: Routing
@@ -250,7 +256,7 @@ public final class MSIX: Sendable {
     state.entries[vector].routed = message
     if message != nil, state.entries[vector].isPending {
       state.entries[vector].isPending = false
-      interrupts[vector].trigger.signal()
+      interrupts[vector].signal()
     }
   }
 }

@@ -45,7 +45,7 @@ extension PCIConfigurationSpace {
   }
 
   /// Where a BAR answers now: its address, if the command register enables its space (PCI 3.0, 6.2.2).
-  func placement(of bar: PCIBAR) -> UInt64? {
+  package func placement(of bar: PCIBAR) -> UInt64? {
     state.withLock { state in
       let enable: PCICommand = bar.space == .port ? .portSpace : .memorySpace
       guard state.command.contains(enable) else { return nil }

@@ -79,10 +79,7 @@ public final class PCIRootBus: Sendable {
   /// Resets every function, as at power-on: the BARs return to their first addresses, not decoded.
   public func reset() {
     for slot in slots.withLock({ Array($0.values) }) {
-      slot.function.reset()
-      slot.function.configuration.reset()
-      slot.function.msix?.reset()
-      slot.function.interruptPin?.deassert()
+      slot.function.resetWhole()
       count(slot.update())
     }
   }
@@ -97,17 +94,7 @@ public final class PCIRootBus: Sendable {
   public func read(_ address: PCIAddress, _ offset: Int, width: Int) -> UInt64 {
     let ones = UInt64.max >> UInt64(64 - 8 * width)
     guard let slot = slot(at: address) else { return ones }
-    var value: UInt64 = 0
-    var done = 0
-    while done < width {
-      let step = Self.step(offset &+ done, width - done)
-      let part =
-        offset &+ done < PCIConfigurationSpace.size
-        ? UInt64(slot.function.readConfiguration(offset &+ done, width: step)) : ones
-      value |= (part & UInt64.max >> UInt64(64 - 8 * step)) << UInt64(8 * done)
-      done += step
-    }
-    return value
+    return slot.function.readRegisters(offset, width: width)
   }
 
   /// Writes configuration registers; nothing happens where no function is.
@@ -119,24 +106,8 @@ public final class PCIRootBus: Sendable {
   ///   - width: 1, 2, 4 or 8 bytes, aligned or not.
   public func write(_ value: UInt64, _ address: PCIAddress, _ offset: Int, width: Int) {
     guard let slot = slot(at: address) else { return }
-    var done = 0
-    while done < width, offset &+ done < PCIConfigurationSpace.size {
-      let step = Self.step(offset &+ done, width - done)
-      let part = UInt32(truncatingIfNeeded: value >> UInt64(8 * done))
-      slot.function.writeConfiguration(
-        part & UInt32.max >> UInt32(32 - 8 * step),
-        offset &+ done,
-        width: step
-      )
-      done += step
-    }
+    slot.function.writeRegisters(value, offset, width: width)
     count(slot.update())
-  }
-
-  /// The widest register access at `offset` that is aligned and within `left` bytes.
-  private static func step(_ offset: Int, _ left: Int) -> Int {
-    if left >= 4, offset % 4 == 0 { return 4 }
-    return left >= 2 && offset % 2 == 0 ? 2 : 1
   }
 
   private func slot(at address: PCIAddress) -> PCISlot? {

@@ -68,8 +68,7 @@ final class PCISlot: Sendable {
   /// - Parameter isRetrying: Whether to try again what was refused at the same address.
   /// - Returns: Whether addresses became free, and how many BARs were refused anew.
   func update(isRetrying: Bool = false) -> (isFreed: Bool, refusals: Int) {
-    function.msix?.update()
-    function.interruptPin?.update()
+    function.followConfiguration()
     guard begin(isRemoving: false) else { return (false, 0) }
     return apply(isRetrying: isRetrying)
   }

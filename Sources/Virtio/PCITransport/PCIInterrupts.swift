@@ -100,8 +100,8 @@ final class PCIInterrupts: VirtioInterrupts {
 
   private func signal(_ choice: Choice, through msix: MSIX) {
     let vector = choice.vector.load(ordering: .relaxed)
-    // There is no trigger for `noVector`: 4.1.5.1.2 has no interrupt for an unmapped event.
-    msix.trigger(Int(vector))?.signal()
+    // There is no vector `noVector`: 4.1.5.1.2 has no interrupt for an unmapped event.
+    msix.signal(Int(vector))
   }
 
   private func raise(_ bit: UInt8) {
