@@ -129,6 +129,12 @@ public final class Net: VirtioDevice {
     shared.end()
   }
 
+  /// Ends the threads after the frames that they are at; filter, pairs and offloads stay as they are.
+  public func suspend() {
+    workers.stop()
+    shared.suspend()
+  }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

@@ -29,6 +29,9 @@ final class NetShared: Sendable {
     var isLinkUp = true
     var isConnected = true
     var isAnnouncing = false
+    // What a driver has set counts again if the next one is the same with the same features.
+    var features: VirtioFeatures?
+    var isSuspended = false
   }
 
   init(
@@ -55,19 +58,33 @@ final class NetShared: Sendable {
   /// The driver is ready.
   func begin(_ activation: VirtioActivation) throws(SystemError) {
     let features = activation.features
-    state.withLock { state in
+    let isSame = state.withLock { state in
+      defer {
+        state.features = features
+        state.isSuspended = false
+      }
       state.signals = activation.signals
       state.canAnnounce = features.contains(.netGuestAnnounce)
+      if state.isSuspended {
+        if state.features == features { return true }
+        state.filter = NetFilter(address: address)
+      }
       if features.contains(.netControlVLAN) { state.filter.vlans = [] }
+      return false
     }
+    if isSame { return }
     version.wrappingAdd(1, ordering: .releasing)
     try backend.setGuestOffloads(features.intersection(.netGuestOffloads))
     try setActivePairs(1)
   }
 
+  /// The driver is gone for a while, and will find everything as it was.
+  func suspend() { state.withLock { $0.isSuspended = true } }
+
   /// Back to what a driver finds that begins.
   func end() {
     state.withLock { state in
+      state.isSuspended = false
       state.filter = NetFilter(address: address)
       state.signals = nil
       state.canAnnounce = false

@@ -11,7 +11,7 @@ extension VirtioDeviceController {
   /// - Returns: The queue's number, if it was reset.
   @discardableResult
   public func resetQueue() -> Int? {
-    transition.withLock { _ in
+    transition.withLock { transition in
       // Once: another vCPU may select another queue meanwhile.
       let (index, isEnabled) = registers.withLock { registers in
         let index = Int(registers.queueSelect)
@@ -23,7 +23,8 @@ extension VirtioDeviceController {
         return nil
       }
       guard isEnabled else { return nil }
-      if signals.status.contains(.driverOK) { device.resetQueue(index) }
+      if transition.activity == .active { device.resetQueue(index) }
+      transition.states[index] = nil
       kicks[index].drain()
       registers.withLock { registers in
         registers.queues[index] = QueueRegisters(
@@ -39,7 +40,7 @@ extension VirtioDeviceController {
   /// A queue that was never enabled before DRIVER_OK may come this way too: it is as one that has been
   /// reset (2.6.1.2).
   func restartQueue() {
-    transition.withLock { _ in
+    transition.withLock { transition in
       // The status may have changed while this waited for a reset.
       guard signals.status.contains(.driverOK), !signals.status.contains(.needsReset) else {
         return
@@ -53,7 +54,9 @@ extension VirtioDeviceController {
         registers.queues[index].isEnabled = true
         return (index, registers.queues[index])
       }
-      guard let (index, registers) = queue else { return }
+      // A parked device finds it when its memory is back.
+      guard let (index, registers) = queue, transition.activity == .active else { return }
+      _ = signals.takeState(of: index)
       do {
         try check(registers, index, features: features)
         try device.restartQueue(configuration(registers, index, features: features))

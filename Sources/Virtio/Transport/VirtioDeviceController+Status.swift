@@ -1,3 +1,4 @@
+import GuestMemory
 import HostOS
 import Synchronization
 
@@ -13,20 +14,21 @@ extension VirtioDeviceController {
   /// Returns when the transition is over: after DRIVER_OK the device runs, after 0 none of its
   /// threads touches guest memory any more.
   public func writeStatus(_ value: UInt8) {
-    transition.withLock { _ in
+    transition.withLock { transition in
       let wanted = VirtioStatus(rawValue: value)
-      if wanted.isEmpty { stop() } else { advance(to: wanted) }
+      if wanted.isEmpty { stop(&transition) } else { advance(to: wanted, &transition) }
     }
   }
 
   /// Resets the device, as a driver's write of 0 to the status does.
   public func reset() {
-    transition.withLock { _ in stop() }
+    transition.withLock { stop(&$0) }
   }
 
   /// Stops the device and forgets what the driver wrote; the transition lock is held.
-  private func stop() {
+  private func stop(_ transition: inout Transition) {
     device.reset()
+    transition = Transition()
     for kick in kicks { kick.drain() }
     registers.withLock { registers in
       registers = Registers(
@@ -38,7 +40,7 @@ extension VirtioDeviceController {
   }
 
   /// Takes the steps that the driver asks for; the transition lock is held.
-  private func advance(to wanted: VirtioStatus) {
+  private func advance(to wanted: VirtioStatus, _ transition: inout Transition) {
     let current = signals.status
     // 2.1.1 forbids clearing a bit other than by a reset; DEVICE_NEEDS_RESET is ours alone.
     if !current.subtracting(.needsReset).isSubset(of: wanted) {
@@ -66,18 +68,13 @@ extension VirtioDeviceController {
     if signals.insert(new).contains(.needsReset) {
       signals.announceNeededReset()
     } else {
-      activate()
+      activate(&transition)
     }
   }
 
-  private func activate() {
-    let features = wanted
-    let queues = registers.withLock { registers in
-      registers.queues.indices.map { index in
-        let queue = registers.queues[index]
-        return queue.isEnabled ? configuration(queue, index, features: features) : nil
-      }
-    }
+  private func activate(_ transition: inout Transition) {
+    let memory = memory
+    let queues = enabledQueues()
     for queue in queues {
       guard let queue else { continue }
       do throws(VirtqueueError) {
@@ -89,10 +86,33 @@ extension VirtioDeviceController {
         return
       }
     }
+    start(queues, in: memory, &transition)
+  }
+
+  /// The queues as the device will see them, new ones; `nil` for those that are not enabled.
+  func enabledQueues() -> [VirtqueueConfiguration?] {
+    let features = wanted
+    return registers.withLock { registers in
+      registers.queues.indices.map { index in
+        let queue = registers.queues[index]
+        return queue.isEnabled ? configuration(queue, index, features: features) : nil
+      }
+    }
+  }
+
+  /// Starts the device with queues that have been checked; the transition lock is held.
+  func start(
+    _ queues: [VirtqueueConfiguration?],
+    in memory: GuestMemory,
+    _ transition: inout Transition
+  ) {
+    // What an earlier driver's queues left behind.
+    for index in queues.indices { _ = signals.takeState(of: index) }
     do {
       try device.activate(
-        VirtioActivation(features: features, memory: memory, queues: queues, signals: signals)
+        VirtioActivation(features: wanted, memory: memory, queues: queues, signals: signals)
       )
+      transition.activity = .active
     } catch {
       signals.needsReset("cannot start: \(error)")
     }

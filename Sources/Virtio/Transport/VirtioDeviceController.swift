@@ -12,7 +12,7 @@ import Synchronization
 /// time; the register lock is held for the length of one access. Threads of the device take
 /// neither: they reach the status through ``VirtioSignals``, so that a reset can wait for them.
 ///
-/// Lock order: transition before registers.
+/// Lock order: transition before registers before the memory's.
 public final class VirtioDeviceController: Sendable {
   /// The device.
   public let device: any VirtioDevice
@@ -21,10 +21,22 @@ public final class VirtioDeviceController: Sendable {
   /// The device's way to its driver, which holds the status.
   public let signals: VirtioSignals
 
-  let memory: GuestMemory
   let offered: VirtioFeatures
-  let transition = Mutex(())
+  let transition = Mutex(Transition())
+  private let currentMemory: Mutex<GuestMemory>
   let registers: Mutex<Registers>
+
+  /// Whether the device is active, and where its queues stood when it was last stopped for a while.
+  struct Transition {
+    enum Activity {
+      case idle, active
+      /// The driver is ready, and the memory of its queues is not there.
+      case parked
+    }
+
+    var activity = Activity.idle
+    var states: [Int: VirtqueueState] = [:]
+  }
 
   struct Registers {
     var deviceFeatureSelect: UInt32 = 0
@@ -58,7 +70,7 @@ public final class VirtioDeviceController: Sendable {
       "\(device.name) offers queues of \(sizes)"
     )
     self.device = device
-    self.memory = memory
+    currentMemory = Mutex(memory)
     var kicks: [EventFD] = []
     for _ in sizes { kicks.append(try EventFD()) }
     self.kicks = kicks
@@ -71,6 +83,11 @@ public final class VirtioDeviceController: Sendable {
     // The device's threads must not outlive the guest memory's last user that is known.
     device.reset()
   }
+
+  /// The guest's RAM, as it is now.
+  var memory: GuestMemory { currentMemory.withLock { $0 } }
+
+  func setMemory(_ memory: GuestMemory) { currentMemory.withLock { $0 = memory } }
 
   /// The number of queues that the device has.
   public var queueCount: Int { kicks.count }
