@@ -67,7 +67,7 @@ let package = Package(
     ),
     module(
       "RemoteDevice",
-      ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Virtio", log]
+      ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "PCI", "Virtio", log]
     ),
     module(
       "Machine",
@@ -108,7 +108,7 @@ let package = Package(
     ),
     tests(
       "RemoteDevice",
-      ["CLinux", "HostOS", "DeviceModel", "GuestMemory", "Virtio", log],
+      ["CLinux", "HostOS", "DeviceModel", "GuestMemory", "PCI", "Virtio", log],
       exclude: ["Fixtures"]
     ),
     tests(
