@@ -67,7 +67,7 @@ let package = Package(
     ),
     module(
       "RemoteDevice",
-      ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "PCI", "Virtio", log]
+      ["CLinux", "HostOS", "GuestMemory", "DeviceModel", "Interrupts", "PCI", "Virtio", log]
     ),
     module(
       "Machine",
@@ -108,7 +108,7 @@ let package = Package(
     ),
     tests(
       "RemoteDevice",
-      ["CLinux", "HostOS", "DeviceModel", "GuestMemory", "PCI", "Virtio", log],
+      ["CLinux", "HostOS", "DeviceModel", "GuestMemory", "Interrupts", "PCI", "Virtio", log],
       exclude: ["Fixtures"]
     ),
     tests(

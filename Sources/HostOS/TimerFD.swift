@@ -31,12 +31,19 @@ public final class TimerFD: Sendable {
     _ = unsafe timerfd_settime(descriptor.rawValue, Int32(TFD_TIMER_ABSTIME), &setting, nil)
   }
 
-  /// Sets the timer to expire once, so many nanoseconds from now, replacing what it was set to.
-  public func set(after nanoseconds: UInt64) {
+  /// Sets the timer to expire so many nanoseconds from now, replacing what it was set to.
+  ///
+  /// - Parameters:
+  ///   - nanoseconds: When it first expires.
+  ///   - interval: When it does so again and again after that; 0 for once.
+  public func set(after nanoseconds: UInt64, every interval: UInt64 = 0) {
     let wait = min(max(nanoseconds, 1), UInt64(Int64.max))
     var setting = itimerspec()
     setting.it_value.tv_sec = Int(wait / 1_000_000_000)
     setting.it_value.tv_nsec = Int(wait % 1_000_000_000)
+    let pause = min(interval, UInt64(Int64.max))
+    setting.it_interval.tv_sec = Int(pause / 1_000_000_000)
+    setting.it_interval.tv_nsec = Int(pause % 1_000_000_000)
     // SAFETY: as above.
     _ = unsafe timerfd_settime(descriptor.rawValue, 0, &setting, nil)
   }

@@ -42,13 +42,20 @@ public final class InterruptEventLoop: Sendable {
 
   /// Calls `action` whenever `event` has a count, until ``remove(_:)``; the action takes the count.
   ///
+  /// - Parameters:
+  ///   - event: What is waited for.
+  ///   - interest: With `.edges`, an eventfd whose count the action cannot take is not looked at again before it
+  ///     is signalled.
+  ///   - token: What ``remove(_:)`` knows it by.
+  ///   - action: Called on the loop's thread.
   /// - Throws: ``SystemError`` if the host cannot wait for one more.
   public func add(
     _ event: EventFD,
+    _ interest: Poller.Interest = .readable,
     token: UInt64,
     _ action: @escaping @Sendable () -> Void
   ) throws(SystemError) {
-    try core.add(event, token, action)
+    try core.add(event, interest, token, action)
   }
 
   /// Ends ``add(_:token:_:)``; an action that is under way may still be running on return.
@@ -75,12 +82,13 @@ public final class InterruptEventLoop: Sendable {
 
     func add(
       _ event: EventFD,
+      _ interest: Poller.Interest,
       _ token: UInt64,
       _ action: @escaping @Sendable () -> Void
     ) throws(SystemError) {
       entries.withLock { $0[token] = Entry(event: event, action: action) }
       do throws(SystemError) {
-        try poller.add(event.rawValue, token: token)
+        try poller.add(event.rawValue, interest, token: token)
       } catch {
         entries.withLock { $0[token] = nil }
         throw error

@@ -13,8 +13,7 @@ final class VhostUserInterrupts: VirtioInterrupts {
   }
 
   private let state: Mutex<State>
-  /// How many threads are in a signal just now.
-  private let inside = Atomic(0)
+  private let signals = PeerSignals()
   private let isChanged = Atomic(false)
   /// Signalled when the session has something to tell.
   private let wake: EventFD
@@ -28,10 +27,8 @@ final class VhostUserInterrupts: VirtioInterrupts {
   /// Tells the front end that buffers of ring `index` were used.
   func signalQueue(_ index: Int) {
     let (call, log) = state.withLock { ($0.calls[index], $0.log) }
-    inside.wrappingAdd(1, ordering: .relaxed)
-    log?.signal()
-    call?.signal()
-    inside.wrappingSubtract(1, ordering: .relaxed)
+    if let log { signals.signal(log) }
+    if let call { signals.signal(call) }
   }
 
   /// Has the session tell the front end.
@@ -57,28 +54,5 @@ final class VhostUserInterrupts: VirtioInterrupts {
   }
 
   /// Waits for the device's threads in `body`, whatever the front end does with its eventfds.
-  ///
-  /// Writing to an eventfd that its other holders have made a blocking one, and filled, waits for a
-  /// reader (eventfd(2)): if `body` takes long, the count is taken here, so that the writer goes on.
-  func unblocking<Result>(_ body: () -> Result) -> Result {
-    guard let end = try? EventFD(),
-      let helper = try? Thread("vhost-user", { self.free(until: end) })
-    else { return body() }
-    let result = body()
-    end.signal()
-    helper.join()
-    return result
-  }
-
-  private func free(until end: EventFD) {
-    while true {
-      var list = PollList()
-      let place = list.add(end.rawValue, for: .readable)
-      list.wait(timeout: 500)
-      if list.isReady(place) { return }
-      guard inside.load(ordering: .relaxed) > 0 else { continue }
-      let events = state.withLock { $0.calls + [$0.log] }
-      for event in events { event?.drain() }
-    }
-  }
+  func unblocking<Result>(_ body: () -> Result) -> Result { signals.unblocking(body) }
 }
