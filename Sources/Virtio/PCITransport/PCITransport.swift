@@ -6,7 +6,7 @@ public import PCI
 
 /// A virtio device as a PCI function, without the legacy interface (virtio 1.2, 4.1).
 ///
-/// One 64-bit memory BAR holds all structures, MSI-X table and pending bits included. Queue
+/// One memory BAR, of 64 bits if nothing else is asked for, holds all structures, MSI-X table and pending bits included. Queue
 /// notifications are doorbells that follow the BAR; MSI-X vectors are signalled by the device's own
 /// threads. Put it on a ``PCIRootBus``; register accesses come from any vCPU.
 public final class PCITransport: PCIFunction {
@@ -34,6 +34,7 @@ public final class PCITransport: PCIFunction {
   ///     function has no MSI-X.
   ///   - doorbells: Where queue notifications are caught before they reach ``writeBAR(_:_:)``;
   ///     without it they are handled there.
+  ///   - kind: Where the BAR can be; some who place it know 32-bit addresses only.
   ///   - features: What is offered beside the features of the device's type;
   ///     `VIRTIO_F_NOTIFICATION_DATA` comes with it, since a doorbell here rings for any value.
   ///   - logger: Where to say what a driver did wrong.
@@ -44,6 +45,7 @@ public final class PCITransport: PCIFunction {
     line: any InterruptLine,
     messages: (any MessageInterruptAllocator)?,
     doorbells: (any DoorbellRegistry)?,
+    bar kind: PCIBAR.Kind = .memory64(),
     features: VirtioFeatures = .common,
     logger: Logger
   ) throws {
@@ -56,7 +58,7 @@ public final class PCITransport: PCIFunction {
     )
     let configuration = PCIConfigurationSpace(
       Self.identity(of: device.type),
-      bars: [PCIBAR(PCILayout.bar, .memory64(), size: layout.size)]
+      bars: [PCIBAR(PCILayout.bar, kind, size: layout.size)]
     )
     msix = try messages.map { messages in
       try MSIX(
