@@ -51,9 +51,11 @@ let package = Package(
     .target(name: "CLinux"),
     // The archive, not the shared library: the binary must run on a host that has no liburing.
     .target(name: "CUring", linkerSettings: [.linkedLibrary(":liburing.a")]),
+    // The archive, for the same reason.
+    .target(name: "CSeccomp", linkerSettings: [.linkedLibrary(":libseccomp.a")]),
     // The headers only: the library is loaded where somebody uses it.
     .target(name: "CNBD"),
-    module("HostOS", ["CLinux", "CUring"]),
+    module("HostOS", ["CLinux", "CSeccomp", "CUring"]),
     module("EmulatedHost", ["CLinux", "HostOS"]),
     module("GuestMemory", ["HostOS"]),
     module("KVM", ["CLinux", "HostOS"]),
@@ -94,7 +96,14 @@ let package = Package(
     ),
     .target(name: "SanitizerSupport", path: "Tests/SanitizerSupport"),
     .target(name: "SteppingSupport", path: "Tests/SteppingSupport"),
-    tests("HostOS"),
+    // A program that shuts itself in as a device's process does, and then tries to get out.
+    .target(name: "TakenOverCalls", path: "Tests/TakenOverCalls"),
+    .executableTarget(
+      name: "TakenOver",
+      dependencies: ["HostOS", "TakenOverCalls"],
+      path: "Tests/TakenOver"
+    ),
+    tests("HostOS", ["TakenOver", "TakenOverCalls"]),
     tests("EmulatedHost", ["HostOS"]),
     tests("GuestMemory", ["HostOS"]),
     tests("KVM", ["HostOS", "GuestMemory"]),

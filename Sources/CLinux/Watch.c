@@ -30,6 +30,8 @@ static struct range ranges[APUS_WATCH_LIMIT];
 static atomic_int used;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before;
+// Set before there is a second thread: nobody may change a handler any more.
+static int is_sealed;
 
 UNWATCHED static int mend(uintptr_t address) {
   int count = atomic_load(&used);
@@ -64,6 +66,11 @@ UNWATCHED static void handle(int number, siginfo_t *information, void *context) 
   // be mended: one that the hardware has lost (BUS_MCEERR_AR) must not become zeroes in silence.
   int is_fault = information->si_code > 0;
   if (information->si_code != BUS_ADRERR || !mend((uintptr_t)information->si_addr)) {
+    if (is_sealed) {
+      static const char line[] = "apus: error: a fault in memory that is no guest's (SIGBUS); the process ends\n";
+      syscall(SYS_write, STDERR_FILENO, line, sizeof line - 1);
+      for (;;) syscall(SYS_exit_group, 128 + SIGBUS);
+    }
     // The handler from before gets the same fault when the instruction is tried again.
     sigaction(SIGBUS, &before, NULL);
     if (!is_fault) raise(number);
@@ -80,9 +87,16 @@ static void install(void) {
   sigaction(SIGBUS, &action, NULL);
 }
 
-int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake) {
+void apus_watch_seal(void) {
   pthread_mutex_lock(&lock);
   install();
+  is_sealed = 1;
+  pthread_mutex_unlock(&lock);
+}
+
+int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake) {
+  pthread_mutex_lock(&lock);
+  if (!is_sealed) install();
   int limit = atomic_load(&used), number = 0;
   while (number < limit && atomic_load(&ranges[number].start) != 0) number++;
   if (number == APUS_WATCH_LIMIT) {

@@ -19,6 +19,14 @@ public enum Signals {
     }
   }
 
+  /// Has `signals` reach the calling thread again.
+  static func unblock(_ signals: [Int32]) {
+    var set = sigset_t()
+    _ = unsafe sigemptyset(&set)
+    for signal in signals { _ = unsafe sigaddset(&set, signal) }
+    _ = unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
+  }
+
   /// Keeps `signals` waiting, in the calling thread and those that it starts, for a ``SignalQueue`` to come.
   ///
   /// For the time before there is one: what nobody has asked to handle may end the process.

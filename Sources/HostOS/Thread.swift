@@ -11,7 +11,9 @@ import Synchronization
 public struct Thread: ~Copyable, Sendable {
   private let handle: pthread_t
 
-  private static var faults: [Int32] { [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT] }
+  private static var faults: [Int32] {
+    [SIGSEGV, SIGBUS, SIGILL, SIGTRAP, SIGFPE, SIGABRT, SIGSYS]
+  }
 
   /// Starts a thread.
   ///
@@ -47,6 +49,24 @@ public struct Thread: ~Copyable, Sendable {
       throw SystemError(call: "pthread_create", code: code, subject: name)
     }
     self.handle = handle
+  }
+
+  /// Runs `body` on a thread of its own, to its end, while the caller waits.
+  ///
+  /// For what a copied process goes on with: the libraries remember of its first thread what is not so in the copy, such as its
+  /// number, by which locks are told whose they are.
+  public static func perform(_ name: String, _ body: () -> Void) throws(SystemError) {
+    let result = withoutActuallyEscaping(body) { body -> Result<Void, SystemError> in
+      // The caller does nothing until the thread has ended: only one of them uses what the body captures.
+      nonisolated(unsafe) let body = body
+      do throws(SystemError) {
+        try Thread(name) { unsafe body() }.join()
+        return .success(())
+      } catch {
+        return .failure(error)
+      }
+    }
+    try result.get()
   }
 
   /// Waits until the thread has ended.

@@ -1,16 +1,29 @@
 import CLinux
 import Glibc
+import Synchronization
 
 /// A unix stream socket that waits for clients, and whose file goes when it does.
+///
+/// In a process that was shut in (``Sandbox``) the socket itself and its file are the monitor's, which hands each client on.
 public struct UnixListener: ~Copyable, Sendable {
   private let descriptor: OwnedFileDescriptor
-  private let path: String?
+
+  /// Who has the socket.
+  enum Holder: Sendable {
+    /// This process, with the file that goes with it.
+    case own(path: String?)
+    /// The monitor: the descriptor is one end of the way that clients come.
+    case monitor
+  }
+
+  // By descriptor.
+  private static let holders = Mutex<[Int32: Holder]>([:])
 
   /// Takes over a socket that listens already; its file stays when this goes.
   public init(adopting descriptor: consuming OwnedFileDescriptor) throws(SystemError) {
     try FileIO.setNonBlocking(descriptor.rawValue)
+    Self.note(descriptor.rawValue, .own(path: nil))
     self.descriptor = descriptor
-    path = nil
   }
 
   /// Listens at `path`; a socket that a dead process left there is replaced.
@@ -34,19 +47,30 @@ public struct UnixListener: ~Copyable, Sendable {
       unsafe UnixSocket.withAddress(address) { unsafe bind(number, $0, $1) }
     }
     _ = try retrying("listen", path) { listen(number, backlog) }
+    Self.note(descriptor.rawValue, .own(path: path))
     self.descriptor = descriptor
-    self.path = path
   }
 
+  // Before the number can be another's: members go after this.
   deinit {
-    if let path { _ = unsafe unlink(path) }
+    let number = descriptor.rawValue
+    let holder = Self.holders.withLock { $0.removeValue(forKey: number) }
+    if case .own(let path?) = holder { _ = unsafe unlink(path) }
   }
+
+  /// All listening sockets of the process.
+  static var all: [Int32: Holder] { holders.withLock { $0 } }
+
+  /// Notes who has the socket of a number.
+  static func note(_ number: Int32, _ holder: Holder) { holders.withLock { $0[number] = holder } }
 
   /// For polling: readable while a client waits.
   public var rawValue: Int32 { descriptor.rawValue }
 
   /// Takes the next client, non-blocking, or `nil` if none waits.
   public borrowing func accept() -> OwnedFileDescriptor? {
+    let own = descriptor.rawValue
+    if case .monitor = Self.holders.withLock({ $0[own] }) { return ListenerHandover.accept(own) }
     let number = Glibc.accept(descriptor.rawValue, nil, nil)
     guard number >= 0 else { return nil }
     let client = OwnedFileDescriptor(adopting: number)

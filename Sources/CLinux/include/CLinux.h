@@ -42,6 +42,7 @@
 #include "CLinuxKVM.h"
 #include "CLinuxNet.h"
 #include "CLinuxRemote.h"
+#include "CLinuxSandbox.h"
 
 int apus_memfd_create(const char *name, unsigned int flags);
 int apus_membarrier(int command, unsigned int flags);

@@ -20,6 +20,8 @@ int apus_socket_option(int socket, int option);
 // and the eventfd `wake` is signalled. A fault anywhere else goes to the handler that was there before.
 // Returns the range's number, or -1 if there are too many.
 int apus_watch_add(uintptr_t start, size_t count, size_t page, int wake);
+// For a process that may not change handlers later: a fault elsewhere ends it from then on. To be called by the only thread.
+void apus_watch_seal(void);
 // Ends that; no thread touches the range any more.
 void apus_watch_remove(int range);
 int apus_watch_is_broken(int range);

@@ -3,13 +3,14 @@ import Glibc
 
 /// Unix stream sockets by path.
 public enum UnixSocket {
-  /// Connects to who listens at `path`; close-on-exec and non-blocking.
+  /// Connects to who listens at `path`; close-on-exec and non-blocking. In a sandbox, the monitor does it.
   ///
   /// - Parameter path: At most 107 bytes (unix(7)).
   /// - Returns: The connected socket.
   /// - Throws: ``SystemError``: `ENOENT` or `ECONNREFUSED` if nobody listens there, `EAGAIN` if too many
   ///   wait to be accepted.
   public static func connect(to path: String) throws(SystemError) -> OwnedFileDescriptor {
+    if let brokered = try SocketBroker.connect(to: path) { return brokered }
     let address = try address(path, "connect")
     let number = try retrying("socket") {
       socket(

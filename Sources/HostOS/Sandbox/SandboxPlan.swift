@@ -1,0 +1,50 @@
+/// What a device's process is shut in by, before anything is tried: a description, and nothing else.
+public struct SandboxPlan: Equatable, Sendable {
+  /// What messages call the device.
+  public var device: String
+  /// The namespaces that it gets, of its own.
+  public var namespaces: SandboxNamespaces
+  /// Whether there is no file under `/`; needs a mount namespace.
+  public var hasEmptyRoot: Bool
+  /// What Landlock denies.
+  public var landlock: LandlockRules
+  /// What it may have.
+  public var limits: ResourceLimits
+  /// The system calls that it may make; `nil` for all.
+  public var systemCalls: [SystemCallRule]?
+  /// The sockets outside that it may connect to, by its monitor.
+  public var reachableSockets: [ReachableSocket] = []
+  /// Why it does without a layer, for those that it does without.
+  public var reasons: [SandboxLayer: String]
+  /// Whether standard output stays as it is.
+  public var keepsOutput: Bool
+
+  /// What is right for a kind of device, the strictest that it works with.
+  public init(_ kind: SandboxKind, device: String) {
+    self.device = device
+    namespaces = .all
+    hasEmptyRoot = true
+    landlock = LandlockRules()
+    limits = ResourceLimits(descriptors: 4096, threads: 512)
+    reasons = [:]
+    keepsOutput = false
+    var calls = SystemCallRules.process + SystemCallRules.descriptors
+    calls += SystemCallRules.connections
+    switch kind {
+    case .memory: break
+    case .network: calls += SystemCallRules.interfaces
+    case .file: calls += SystemCallRules.storage + SystemCallRules.ring
+    case .client:
+      calls += SystemCallRules.clients
+      let reason = "a lost server is connected to again, at this host's addresses and paths"
+      namespaces.remove(.network)
+      hasEmptyRoot = false
+      landlock = LandlockRules(
+        readablePaths: ["/etc", "/lib", "/lib64", "/usr", "/run", "/var/run", "/dev/null"],
+        allowsConnections: true
+      )
+      reasons = [.network: reason, .root: reason]
+    }
+    systemCalls = calls
+  }
+}

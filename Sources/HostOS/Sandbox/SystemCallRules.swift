@@ -1,0 +1,178 @@
+import Glibc
+
+/// The system calls that device processes make, by what they make them for.
+///
+/// Found by tracing each kind of device at work, and by reading what glibc and the Swift runtime do on paths that a trace may not
+/// have met. Whatever is not here ends the process.
+public enum SystemCallRules {
+  private static var executable: UInt64 { 0x4 }  // PROT_EXEC
+  // What pthread_create(3) asks for: a thread, and nothing that a process could be.
+  private static var threadFlags: UInt64 { 0x3D_0F00 }
+  private static var emptyPath: UInt64 { 0x1000 }  // AT_EMPTY_PATH
+  private static var setName: UInt64 { 15 }  // PR_SET_NAME
+
+  /// Memory, threads, time and the end: what every process needs.
+  public static var process: [SystemCallRule] {
+    SystemCallRule.allow(
+      all: "brk",
+      "munmap",
+      "mremap",
+      "madvise",
+      "futex",
+      "set_robust_list",
+      "rseq",
+      "membarrier",
+      "sched_yield",
+      "sched_getaffinity",
+      "gettid",
+      "getpid",
+      "getrandom",
+      "clock_gettime",
+      "clock_getres",
+      "clock_nanosleep",
+      "nanosleep",
+      "gettimeofday",
+      "restart_syscall",
+      "rt_sigprocmask",
+      "rt_sigreturn",
+      "sigaltstack",
+      "exit",
+      "exit_group"
+    ) + [
+      // Memory is for data: no new code.
+      .allow("mmap", .lacks(2, executable)),
+      .allow("mprotect", .lacks(2, executable)),
+      .allow("clone", .equals(0, threadFlags)),
+      // Its flags are in memory, where no filter sees them; glibc takes clone(2) then.
+      .fail("clone3", ENOSYS),
+      // Handlers stay those that there are, but for the two that glibc installs with the first thread.
+      .allow("rt_sigaction", .isNull(1)),
+      .allow("rt_sigaction", .equals(0, 32)),
+      .allow("rt_sigaction", .equals(0, 33)),
+      .allow("prctl", .equals(0, setName)),
+    ]
+  }
+
+  /// Descriptors, whatever they stand for; waiting for them; and what stands for no file.
+  public static var descriptors: [SystemCallRule] {
+    SystemCallRule.allow(
+      all: "read",
+      "write",
+      "readv",
+      "writev",
+      "preadv2",
+      "close",
+      "lseek",
+      "poll",
+      "ppoll",
+      "epoll_create1",
+      "epoll_ctl",
+      "epoll_wait",
+      "epoll_pwait",
+      "eventfd2",
+      "timerfd_create",
+      "timerfd_settime",
+      "timerfd_gettime",
+      "memfd_create",
+      "ftruncate",
+      "fstatfs",
+      "fstat"
+    ) + [
+      // Of what is open, not of a path.
+      .allow("newfstatat", .has(3, emptyPath)),
+      .allow("statx", .has(2, emptyPath)),
+    ]
+      + [F_GETFD, F_SETFD, F_GETFL, F_SETFL, F_DUPFD_CLOEXEC, addSeals, getSeals].map {
+        .allow("fcntl", .equals(1, UInt64($0)))
+      }
+  }
+  private static var addSeals: Int32 { 1033 }
+  private static var getSeals: Int32 { 1034 }
+
+  /// Connections that are made already; others may come with messages.
+  public static var connections: [SystemCallRule] {
+    SystemCallRule.allow(
+      all: "recvmsg",
+      "sendmsg",
+      "recvfrom",
+      "sendto",
+      "shutdown",
+      "getsockopt"
+    ) + [
+      .allow("socketpair", .equals(0, UInt64(AF_UNIX)))
+    ]
+  }
+
+  /// Files and block devices, by calls.
+  public static var storage: [SystemCallRule] {
+    SystemCallRule.allow(
+      all: "pread64",
+      "pwrite64",
+      "preadv",
+      "pwritev",
+      "pwritev2",
+      "fsync",
+      "fdatasync",
+      "fallocate"
+    )
+      // BLKGETSIZE64, BLKDISCARD, BLKZEROOUT.
+      + [0x8008_1272, 0x1277, 0x127F].map { .allow("ioctl", .equals(1, $0)) }
+  }
+
+  /// Interfaces of the host (the kernel's `if_tun.h`): what they offload, and how long the header of a frame is.
+  public static var interfaces: [SystemCallRule] {
+    // TUNSETOFFLOAD, TUNSETVNETHDRSZ, TUNSETQUEUE, TUNSETVNETLE, TUNGETIFF, TUNGETFEATURES.
+    [0x4004_54D0, 0x4004_54D8, 0x4004_54D9, 0x4004_54DC, 0x8004_54D2, 0x8004_54CF].map {
+      .allow("ioctl", .equals(1, $0))
+    }
+  }
+
+  /// io_uring (io_uring_enter(2)), with registered files and rings.
+  public static var ring: [SystemCallRule] {
+    SystemCallRule.allow(all: "io_uring_setup", "io_uring_enter")
+      // Files and the thread's own ring, and both undone.
+      + [2, 3, 20, 21].map { .allow("io_uring_register", .equals(1, $0)) }
+  }
+
+  /// New connections to servers, by path or by name, which takes the files that say where names are looked up; to be read only.
+  public static var clients: [SystemCallRule] {
+    let families = [AF_UNIX, AF_INET, AF_INET6, netlink]
+    return SystemCallRule.allow(
+      all: "connect",
+      "bind",
+      "getsockname",
+      "getpeername",
+      "setsockopt",
+      "sendmmsg",
+      "access",
+      "faccessat",
+      "faccessat2",
+      "readlink",
+      "getdents64",
+      "newfstatat",
+      "stat",
+      "lstat",
+      "uname",
+      "getuid",
+      "geteuid",
+      "getgid",
+      "getegid",
+      "pread64",
+      "sysinfo",
+      "fcntl",
+      "dup",
+      "getrusage"
+    )
+      + families.map { .allow("socket", .equals(0, UInt64($0))) }
+      + [
+        .allow("openat", .lacks(2, writing)),
+        // How many bytes there are to read, and not to wait for them.
+        .allow("ioctl", .equals(1, 0x541B)),
+        .allow("ioctl", .equals(1, 0x5421)),
+      ]
+  }
+  private static var netlink: Int32 { 16 }  // AF_NETLINK: which addresses this host has
+  private static var writing: UInt64 {
+    UInt64(O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND)
+  }
+}
