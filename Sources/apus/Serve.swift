@@ -20,6 +20,7 @@ struct Serve: ParsableCommand {
         0   ended by a signal, or the only front end has gone
         2   bad input: an option, a file or a value
         4   the host failed: memory, a system call
+        14  the sandbox refused a system call, which a line names
       """,
     subcommands: [
       ServeDisk.self, ServeNet.self, ServeConsole.self, ServeEntropy.self, ServeVsock.self,

@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostOS
 import Machine
 
 /// `apus serve console`: a virtio console.
@@ -23,9 +24,11 @@ struct ServeConsole: ParsableCommand {
     }
     var host: ServedConsole?
     defer { host?.stop() }
-    try options.serve {
-      let made = try ServedConsole(stream.stream)
+    try options.serve(.memory, "console") {
+      try ServedConsole(stream.stream)
+    } make: { made in
       host = made
+      try made.start()
       return made.device
     }
   }

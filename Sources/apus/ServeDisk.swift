@@ -57,8 +57,9 @@ struct ServeDisk: ParsableCommand {
     var disk = disk.disk
     disk.queueCount = queues
     let threads = threads ?? min(queues, HostProcessors.count)
-    try options.serve { [disk] in
-      let source = try disk.open()
+    try options.serve(isServer ? .client : .file, disk.name ?? "disk") { [disk] in
+      try disk.open()
+    } make: { [disk] source in
       let workers = try (0..<threads).map { number throws(SystemError) in
         try QueueThread("disk.\(number)", polling: .adaptive)
       }

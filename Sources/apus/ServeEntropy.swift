@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostOS
 import Virtio
 
 /// `apus serve entropy`: a virtio entropy source.
@@ -11,6 +12,6 @@ struct ServeEntropy: ParsableCommand {
   @OptionGroup var options: ServeOptions
 
   mutating func run() throws {
-    try options.serve { Entropy(name: "entropy") }
+    try options.serve(.memory, "entropy", open: {}, make: { Entropy(name: "entropy") })
   }
 }

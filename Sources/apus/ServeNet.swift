@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostOS
 import Machine
 import RemoteDevice
 
@@ -26,6 +27,12 @@ struct ServeNet: ParsableCommand {
         message: "\(network.text): slot, address and mac are the front end's to choose"
       )
     }
-    try options.serve { ServedNet(try ServedNetwork.make(network)) }
+    var sockets: [ReachableSocket] = []
+    if case .unix(let path, isServer: false) = network.link { sockets = [.path(path)] }
+    try options.serve(.network, "net", connectingTo: sockets) {
+      try ServedNetwork(network)
+    } make: { opened in
+      ServedNet(try opened.make())
+    }
   }
 }

@@ -27,27 +27,55 @@ struct ServeOptions: ParsableArguments {
   )
   var logLevel = Logger.Level.warning
 
+  @Option(
+    help: ArgumentHelp(
+      "How far the device's process is shut in: on, as far as the host permits; strict, which ends if the host "
+        + "does not permit all of it; off.",
+      valueName: "mode"
+    )
+  )
+  var sandbox = SandboxOption.on
+
+  @Flag(help: "Print each layer of the sandbox, as the host permits it, and end.")
+  var dryRun = false
+
   /// Serves a device until a signal, or the end of the only front end.
   ///
   /// - Parameters:
-  ///   - makeDevice: Makes the device.
+  ///   - kind: What the device does with the host.
+  ///   - name: What messages call it.
+  ///   - sockets: The unix sockets that it connects to while it works.
+  ///   - open: Opens all that the device needs of the host, and starts no thread.
+  ///   - make: Makes the device; what is not open by then may be out of reach.
   ///   - lookAgain: Called at each SIGUSR2, on a thread of its own, where it may take its time.
   /// - Throws: ``UserError`` for bad input, `SystemError` if the host fails.
-  func serve<Device: VirtioDevice>(
-    _ makeDevice: () throws -> Device,
+  func serve<Opened, Device: VirtioDevice>(
+    _ kind: SandboxKind,
+    _ name: String,
+    connectingTo sockets: [ReachableSocket] = [],
+    open: () throws -> Opened,
+    make: (Opened) throws -> Device,
     lookAgain: (@Sendable (Device, Logger) -> Void)? = nil
   ) throws {
     LineLogHandler.install(logLevel)
     // Before any thread: each of them then has these signals blocked.
     let signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
     let looks = try SignalQueue([SIGUSR2])
-    let device = try Run.explaining(makeDevice)
-    if let lookAgain { try Self.wait(for: looks) { lookAgain(device, Logger(label: "apus")) } }
-    let server = VhostUserServer(device, logger: Logger(label: "vhost-user"))
-    let endpoint = try makeEndpoint()
-    Run.note("\(device.name): serving vhost-user front ends at \(socket)")
-    ProgramImage.releaseStartupPages()
-    try server.run(endpoint, until: signals.rawValue)
+    let opened = try Run.explaining(open)
+    var endpoint = Optional(try makeEndpoint())
+    var plan = SandboxPlan(kind, device: name)
+    plan.reachableSockets = sockets
+    try enterSandbox(plan, forwarding: [signals, looks]) {
+      guard let endpoint = endpoint.take() else { return }
+      let device = try Run.explaining { try make(opened) }
+      if let lookAgain {
+        try Self.wait(for: looks) { lookAgain(device, Logger(label: "apus")) }
+      }
+      let server = VhostUserServer(device, logger: Logger(label: "vhost-user"))
+      Run.note("\(device.name): serving vhost-user front ends at \(socket)")
+      ProgramImage.releaseStartupPages()
+      try server.run(endpoint, until: signals.rawValue)
+    }
   }
 
   /// Calls `body` for each signal, on a thread that lives as long as the process.

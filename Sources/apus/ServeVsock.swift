@@ -1,4 +1,5 @@
 import ArgumentParser
+import HostOS
 import Machine
 import RemoteDevice
 import Virtio
@@ -22,6 +23,10 @@ struct ServeVsock: ParsableCommand {
     guard vsock.address == nil else {
       throw UserError(message: "cid=\(vsock.cid): slot and address are the front end's to choose")
     }
-    try options.serve { try ServedVsock.make(vsock) }
+    try options.serve(.memory, "vsock", connectingTo: [.numbered(vsock.path)]) {
+      try ServedVsock.open(vsock)
+    } make: { sockets in
+      try Vsock(sockets, guestCID: vsock.cid, name: "vsock")
+    }
   }
 }

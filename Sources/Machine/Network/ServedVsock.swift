@@ -1,16 +1,16 @@
 import HostOS
 public import Virtio
 
-/// A socket device for a machine that is another process's.
+/// The host's side of a socket device for a machine that is another process's.
 public enum ServedVsock {
   /// Checks the configuration, and listens at its path.
   ///
   /// - Throws: ``MachineError`` for what the user can mend, or `SystemError`.
-  public static func make(_ vsock: MachineConfiguration.Vsock) throws -> Vsock {
+  public static func open(_ vsock: MachineConfiguration.Vsock) throws -> VsockSockets {
     var configuration = MachineConfiguration(kernel: "")
     configuration.vsock = vsock
     try configuration.validateVsock()
-    return try Vsock(try vsock.listen(), guestCID: vsock.cid, name: "vsock")
+    return try vsock.listen()
   }
 }
 

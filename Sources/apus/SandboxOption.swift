@@ -1,0 +1,11 @@
+import ArgumentParser
+
+/// How far a device's process is shut in.
+enum SandboxOption: String, CaseIterable, ExpressibleByArgument {
+  /// As far as the host permits.
+  case on
+  /// As far as is planned; a host that does not permit all of it is an error.
+  case strict
+  /// Not at all.
+  case off
+}
