@@ -3,7 +3,9 @@ import Glibc
 
 /// Unix stream sockets by path.
 public enum UnixSocket {
-  /// Connects to who listens at `path`; close-on-exec and non-blocking. In a sandbox, the monitor does it.
+  /// Connects to who listens at `path`; close-on-exec and non-blocking.
+  ///
+  /// In a sandbox, the monitor does it.
   ///
   /// - Parameter path: At most 107 bytes (unix(7)).
   /// - Returns: The connected socket.
