@@ -13,11 +13,17 @@ struct Serve: ParsableCommand {
           -chardev socket,id=d,path=disk.sock,reconnect=1 \\
           -device vhost-user-blk-pci,chardev=d
 
+      For a proxy of the multi-process protocol, started by whoever made a pair of
+      connected sockets, of which this process has number 5 and the proxy 6:
+
+        apus serve disk root.img --mpqemu fd:5
+        qemu-system-x86_64 ... -device x-pci-proxy-dev,id=d,fd=6
+
       A front end may come and go; the next is served. SIGTERM, SIGINT and SIGHUP
       end what is under way, remove the socket and end with exit code 0.
 
       EXIT CODES
-        0   ended by a signal, or the only front end has gone
+        0   ended by a signal, or the only front end or proxy has gone
         2   bad input: an option, a file or a value
         4   the host failed: memory, a system call
         14  the sandbox refused a system call, which a line names

@@ -20,7 +20,7 @@ struct ServeDisk: ParsableCommand {
   @Option(
     help: ArgumentHelp(
       "How many queues a front end may use, 1 to 64; unused ones cost nothing, but with NBD each has a "
-        + "connection. 64 if not given, 1 with NBD.",
+        + "connection. 64 if not given, 1 with NBD or for a proxy, which has one interrupt.",
       valueName: "n"
     )
   )
@@ -39,7 +39,7 @@ struct ServeDisk: ParsableCommand {
 
   mutating func run() throws {
     let isServer = if case .nbd = disk.disk.source { true } else { false }
-    let queues = queues ?? (isServer ? 1 : Block.queueLimit)
+    let queues = queues ?? (isServer || !options.isForFrontEnd ? 1 : Block.queueLimit)
     guard (1...64).contains(queues) else {
       throw UserError(message: "--queues \(queues): a disk has 1 to 64 queues")
     }

@@ -29,10 +29,19 @@ struct ServeNet: ParsableCommand {
     }
     var sockets: [ReachableSocket] = []
     if case .unix(let path, isServer: false) = network.link { sockets = [.path(path)] }
-    try options.serve(.network, "net", connectingTo: sockets) {
-      try ServedNetwork(network)
-    } make: { opened in
-      ServedNet(try opened.make())
+    // A front end has the guest's side of the device, with its commands; a proxy has none of it.
+    if options.isForFrontEnd {
+      try options.serve(.network, "net", connectingTo: sockets) {
+        try ServedNetwork(network)
+      } make: { opened in
+        ServedNet(try opened.make())
+      }
+    } else {
+      try options.serve(.network, "net", connectingTo: sockets) {
+        try ServedNetwork(network)
+      } make: { opened in
+        try opened.make()
+      }
     }
   }
 }

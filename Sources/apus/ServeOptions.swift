@@ -17,7 +17,17 @@ struct ServeOptions: ParsableArguments {
       valueName: "socket"
     )
   )
-  var socket: String
+  var vhostUser: String?
+
+  @Option(
+    name: .customLong("mpqemu"),
+    help: ArgumentHelp(
+      "Where a proxy of the multi-process protocol is to be found, such as QEMU's x-pci-proxy-dev: fd:N for "
+        + "a connected socket that the process was started with.",
+      valueName: "socket"
+    )
+  )
+  var mpqemu: String?
 
   @Option(
     help: ArgumentHelp(
@@ -38,6 +48,22 @@ struct ServeOptions: ParsableArguments {
 
   @Flag(help: "Print each layer of the sandbox, as the host permits it, and end.")
   var dryRun = false
+
+  /// Whom a device is served to.
+  private enum Peer: ~Copyable {
+    case vhostUser(VhostUserEndpoint, String)
+    case mpqemu(OwnedFileDescriptor, String)
+  }
+
+  /// Whether the device is for a front end, and not for a proxy.
+  var isForFrontEnd: Bool { vhostUser != nil }
+
+  /// Checks that there is one peer.
+  func validate() throws {
+    guard [vhostUser, mpqemu].compactMap({ $0 }).count == 1 else {
+      throw ValidationError("Say for whom: one of --vhost-user and --mpqemu.")
+    }
+  }
 
   /// Serves a device until a signal, or the end of the only front end.
   ///
@@ -62,19 +88,35 @@ struct ServeOptions: ParsableArguments {
     let signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
     let looks = try SignalQueue([SIGUSR2])
     let opened = try Run.explaining(open)
-    var endpoint = Optional(try makeEndpoint())
+    var peer = Optional(try makePeer())
     var plan = SandboxPlan(kind, device: name)
     plan.reachableSockets = sockets
     try enterSandbox(plan, forwarding: [signals, looks]) {
-      guard let endpoint = endpoint.take() else { return }
+      guard let peer = peer.take() else { return }
       let device = try Run.explaining { try make(opened) }
       if let lookAgain {
         try Self.wait(for: looks) { lookAgain(device, Logger(label: "apus")) }
       }
+      try Self.serve(device, peer, until: signals.rawValue)
+    }
+  }
+
+  private static func serve(
+    _ device: some VirtioDevice,
+    _ peer: consuming Peer,
+    until stop: Int32
+  ) throws {
+    switch consume peer {
+    case .vhostUser(let endpoint, let place):
       let server = VhostUserServer(device, logger: Logger(label: "vhost-user"))
-      Run.note("\(device.name): serving vhost-user front ends at \(socket)")
+      Run.note("\(device.name): serving vhost-user front ends at \(place)")
       ProgramImage.releaseStartupPages()
-      try server.run(endpoint, until: signals.rawValue)
+      try server.run(endpoint, until: stop)
+    case .mpqemu(let socket, let place):
+      let server = try MPQEMUServer.make(device, logger: Logger(label: "mpqemu"))
+      Run.note("\(device.name): serving a proxy at \(place)")
+      ProgramImage.releaseStartupPages()
+      try server.run(socket, until: stop)
     }
   }
 
@@ -95,19 +137,39 @@ struct ServeOptions: ParsableArguments {
     thread.detach()
   }
 
-  private func makeEndpoint() throws -> VhostUserEndpoint {
+  private func makePeer() throws -> Peer {
+    if let mpqemu { return .mpqemu(try Self.socket(mpqemu), mpqemu) }
+    let place = vhostUser ?? ""
+    return .vhostUser(try Self.endpoint(place), place)
+  }
+
+  private static func endpoint(_ place: String) throws -> VhostUserEndpoint {
     do throws(SystemError) {
-      guard socket.hasPrefix("fd:") else { return try VhostUserEndpoint(path: socket) }
-      guard let number = Int32(socket.dropFirst(3)), number > STDERR_FILENO else {
-        throw SystemError(call: "", code: EBADF)
-      }
-      // A copy: whoever started this process may hold on to the number.
-      return try VhostUserEndpoint(adopting: OwnedFileDescriptor(duplicating: number))
+      guard place.hasPrefix("fd:") else { return try VhostUserEndpoint(path: place) }
+      return try VhostUserEndpoint(adopting: descriptor(place))
     } catch {
       let remedy =
-        socket.hasPrefix("fd:")
+        place.hasPrefix("fd:")
         ? "name the number of an open unix stream socket" : "name a path where a socket can be made"
-      throw UserError(message: "--vhost-user \(socket): \(error.reason); \(remedy)")
+      throw UserError(message: "--vhost-user \(place): \(error.reason); \(remedy)")
     }
+  }
+
+  private static func socket(_ place: String) throws -> OwnedFileDescriptor {
+    do throws(SystemError) {
+      return try MPQEMUServer.socket(adopting: descriptor(place))
+    } catch {
+      throw UserError(
+        message: "--mpqemu \(place): \(error.reason); "
+          + "say fd: and the number of a connected unix stream socket"
+      )
+    }
+  }
+
+  /// The descriptor that `fd:N` names, as one of our own: whoever started this process may hold on to the number.
+  private static func descriptor(_ place: String) throws(SystemError) -> OwnedFileDescriptor {
+    guard place.hasPrefix("fd:"), let number = Int32(place.dropFirst(3)), number > STDERR_FILENO
+    else { throw SystemError(call: "", code: EBADF) }
+    return try OwnedFileDescriptor(duplicating: number)
   }
 }
