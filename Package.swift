@@ -39,6 +39,7 @@ let package = Package(
     .library(name: "Interrupts", targets: ["Interrupts"]),
     .library(name: "KVM", targets: ["KVM"]),
     .library(name: "Machine", targets: ["Machine"]),
+    .library(name: "PCI", targets: ["PCI"]),
     .library(name: "Platform", targets: ["Platform"]),
     .library(name: "RemoteDevice", targets: ["RemoteDevice"]),
     .library(name: "Virtio", targets: ["Virtio"]),
