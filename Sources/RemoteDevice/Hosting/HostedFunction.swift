@@ -16,6 +16,8 @@ public final class HostedFunction {
   public let doorbells: HostedDoorbells?
   private let dma = DMAHandle()
   private let windows: [PCIBARWindow]
+  // What the function works on now.
+  private var mapped: (memory: GuestMemory, mappings: [ObjectIdentifier])
 
   /// Makes a function.
   ///
@@ -44,6 +46,7 @@ public final class HostedFunction {
       )
     )
     self.function = function
+    mapped = (GuestMemory(shared: []), [])
     self.messages = messages
     self.doorbells = doorbells
     dma.attach(function.configuration)
@@ -130,7 +133,13 @@ public final class HostedFunction {
   ///   - memory: The ranges.
   ///   - peer: Who is asked for what is not mapped.
   public func use(_ memory: HostedMemory, peer: (any DMAPeer)? = nil) {
-    use(memory, mappedAs: memory.makeGuestMemory(), peer)
+    let mappings = memory.mappings
+    if mappings == mapped.mappings {
+      // Only what is reached by message has changed.
+      dma.use(memory, mappedAs: mapped.memory, peer: peer)
+      return
+    }
+    use(memory, mappedAs: memory.makeGuestMemory(), mappings, peer)
   }
 
   /// Puts the function back to how it was at power-on, configuration included; it keeps its memory.
@@ -140,14 +149,16 @@ public final class HostedFunction {
   public func release() {
     function.resetWhole()
     messages?.removeAll()
-    use(nil, mappedAs: GuestMemory(shared: []), nil)
+    use(nil, mappedAs: GuestMemory(shared: []), [], nil)
   }
 
   private func use(
     _ ranges: HostedMemory?,
     mappedAs memory: GuestMemory,
+    _ mappings: [ObjectIdentifier],
     _ peer: (any DMAPeer)?
   ) {
+    mapped = (memory, mappings)
     dma.use(ranges, mappedAs: memory, peer: peer)
     (function as? any GuestMemoryUser)?.replaceMemory(with: memory)
   }

@@ -84,6 +84,11 @@ public struct HostedMemory: Sendable {
     )
   }
 
+  /// What is mapped, by which one tells whether it has changed; the mappings live as long as this.
+  var mappings: [ObjectIdentifier] {
+    ranges.compactMap { $0.mapping.map(ObjectIdentifier.init) }
+  }
+
   /// The range that `address` is in.
   func range(at address: UInt64) -> HostedRange? {
     let after = firstIndex(from: address)

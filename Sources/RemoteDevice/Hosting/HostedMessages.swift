@@ -8,6 +8,7 @@ import Synchronization
 /// of, and takes it back.
 public final class HostedMessages: MessageInterruptAllocator {
   private let all = Mutex<[HostedMessageInterrupt]>([])
+  private let signals = PeerSignals()
 
   /// Makes a source of any number of interrupts.
   public init() {}
@@ -17,7 +18,7 @@ public final class HostedMessages: MessageInterruptAllocator {
 
   /// Makes the next vector's interrupt.
   public func makeMessageInterrupt() throws -> any MessageInterrupt {
-    let made = try HostedMessageInterrupt()
+    let made = try HostedMessageInterrupt(signals)
     all.withLock { $0.append(made) }
     return made
   }
@@ -36,6 +37,9 @@ public final class HostedMessages: MessageInterruptAllocator {
     interrupt.signal()
   }
 
+  /// Waits in `body` for threads that signal vectors, whatever the peer does with its eventfds.
+  public func unblocking<Result>(_ body: () -> Result) -> Result { signals.unblocking(body) }
+
   /// Takes all eventfds away, and forgets what came since.
   public func removeAll() {
     for interrupt in all.withLock({ $0 }) {
@@ -50,15 +54,19 @@ final class HostedMessageInterrupt: MessageInterrupt {
   private let own: EventFD
   // Nothing is signalled while it is held: what the peer's eventfd does is not known.
   private let peer = Mutex<EventFD?>(nil)
+  private let signals: PeerSignals
 
-  init() throws(SystemError) { own = try EventFD() }
+  init(_ signals: PeerSignals) throws(SystemError) {
+    own = try EventFD()
+    self.signals = signals
+  }
 
   /// The peer's eventfd, if there is one.
   var trigger: EventFD { peer.withLock { $0 } ?? own }
 
   /// Signals whichever eventfd there is.
   func signal() {
-    trigger.signal()
+    signals.signal(trigger)
     // The peer's may have come since ours was chosen; whoever takes the count passes it on.
     forward()
   }
@@ -76,6 +84,6 @@ final class HostedMessageInterrupt: MessageInterrupt {
 
   private func forward() {
     guard let event = peer.withLock({ $0 }), own.drain() > 0 else { return }
-    event.signal()
+    signals.signal(event)
   }
 }

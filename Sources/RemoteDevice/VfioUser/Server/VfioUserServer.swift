@@ -1,0 +1,163 @@
+import DeviceModel
+public import HostOS
+public import Logging
+public import PCI
+public import Virtio
+
+/// Serves one PCI function to vfio-user clients, one at a time, on the thread that calls it.
+///
+/// The function works on threads of its own. A client that breaks the protocol is cut off, with one line in the
+/// log; the next finds the function as at power-on. Others wait meanwhile.
+public final class VfioUserServer {
+  private enum Token: UInt64 {
+    case stop, listener, connection, wake
+  }
+
+  /// How long the rest of a message, or the taking of one, may take, in nanoseconds.
+  package var patience: UInt64 = 10_000_000_000
+  /// How long a client may take to answer what it is asked, in nanoseconds.
+  package var replyPatience: UInt64 = 5_000_000_000
+
+  private let function: HostedFunction
+  private let hub: IOHub
+  private let logger: Logger
+  private let log: LimitedLog
+
+  /// Serves the function that `makeFunction` makes.
+  ///
+  /// - Throws: `SystemError` if the host has no descriptor or thread left, or what `makeFunction` throws.
+  public init(
+    logger: Logger,
+    _ makeFunction: (HostedWiring) throws -> any PCIFunction
+  ) throws {
+    hub = try IOHub(policy: .automask)
+    function = try HostedFunction(
+      line: hub.makeLine(0),
+      messages: HostedMessages(),
+      doorbells: HostedDoorbells(),
+      logger: logger,
+      makeFunction
+    )
+    self.logger = logger
+    log = LimitedLog(logger, prefix: function.function.name)
+  }
+
+  /// Serves `device`, which belongs to the server from now on, as a virtio function.
+  ///
+  /// - Throws: `SystemError` if the host has no descriptor or thread left.
+  public convenience init(_ device: any VirtioDevice, logger: Logger) throws {
+    try self.init(logger: logger) { wiring in
+      try PCITransport(
+        device,
+        memory: wiring.memory,
+        line: wiring.line,
+        messages: wiring.messages,
+        doorbells: wiring.doorbells,
+        logger: wiring.logger
+      )
+    }
+  }
+
+  /// Serves clients until there will be none any more, or `stop` is readable.
+  ///
+  /// What is under way then is ended first.
+  ///
+  /// - Throws: `SystemError` if the host has no descriptor left to begin with, or waiting fails.
+  public func run(
+    _ endpoint: consuming VhostUserEndpoint,
+    until stop: Int32
+  ) throws(SystemError) {
+    switch consume endpoint {
+    case .connection(let socket): _ = try serve(socket, until: stop)
+    case .listener(let listener):
+      let poller = try Poller()
+      try poller.add(stop, token: Token.stop.rawValue)
+      try poller.add(listener.rawValue, token: Token.listener.rawValue)
+      while true {
+        var isStopping = false
+        try poller.wait { isStopping = isStopping || $0.token == Token.stop.rawValue }
+        if isStopping { return }
+        guard let socket = listener.accept() else { continue }
+        do throws(SystemError) {
+          guard try serve(socket, until: stop) else { return }
+        } catch {
+          // Such as too many open files: the next may have more luck.
+          log.error("\(error)")
+        }
+      }
+    }
+  }
+
+  /// Serves one client.
+  ///
+  /// - Returns: Whether there may be another.
+  private func serve(
+    _ socket: consuming OwnedFileDescriptor,
+    until stop: Int32
+  ) throws(SystemError) -> Bool {
+    let poller = try Poller()
+    let wake = try EventFD()
+    try poller.add(stop, token: Token.stop.rawValue)
+    try poller.add(wake.rawValue, token: Token.wake.rawValue)
+    try poller.add(socket.rawValue, token: Token.connection.rawValue)
+    let name = function.function.name
+    logger.info("\(name): client connected")
+    let connection = VfioUserConnection(socket, patience: replyPatience, waking: wake)
+    let session = VfioUserSession(connection, function, hub, waking: wake, log: log)
+    defer { session.close() }
+    do throws(VfioUserError) {
+      return try loop(session, poller, wake)
+    } catch {
+      if error == .ended {
+        logger.info("\(name): client disconnected")
+      } else {
+        log.warning("client cut off: \(error)")
+      }
+      return true
+    }
+  }
+
+  private func loop(
+    _ session: VfioUserSession,
+    _ poller: borrowing Poller,
+    _ wake: EventFD
+  ) throws(VfioUserError) -> Bool {
+    let connection = session.connection
+    var isSending = false
+    while true {
+      var events: Set<Token> = []
+      do throws(SystemError) {
+        if connection.isSending != isSending {
+          isSending = connection.isSending
+          try poller.change(
+            connection.socketNumber,
+            to: isSending ? .writable : .readable,
+            token: Token.connection.rawValue
+          )
+        }
+        try poller.wait(timeout: timeout(connection)) { event in
+          if let token = Token(rawValue: event.token) { events.insert(token) }
+        }
+      } catch {
+        throw .host(error)
+      }
+      if events.contains(.stop) { return false }
+      if events.contains(.wake) {
+        wake.drain()
+        try session.wakeUp()
+      }
+      if !events.isEmpty, try !session.advance() {
+        logger.info("\(function.function.name): client disconnected")
+        return true
+      }
+      try session.checkPatience(patience)
+    }
+  }
+
+  /// How long the client may wait for something to happen, in milliseconds; `nil` if for ever.
+  private func timeout(_ connection: VfioUserConnection) -> Int32? {
+    guard let since = connection.waitsSince else { return nil }
+    let waited = MonotonicClock.nanoseconds &- since
+    return Int32(clamping: (patience - min(waited, patience)) / 1_000_000 + 1)
+  }
+}

@@ -1,0 +1,181 @@
+import DeviceModel
+import Glibc
+import HostOS
+import PCI
+import Virtio
+
+/// What one client has said since it connected, and what follows from it.
+///
+/// Owned by the server's thread.
+final class VfioUserSession {
+  /// A reply, and descriptors that go with it, which stay open until it was sent.
+  struct Answer {
+    var reply: VfioUserReply
+    var descriptors: [Int32] = []
+  }
+
+  /// The most data that one message may carry, in bytes.
+  static var dataLimit: Int { 1 << 20 }
+
+  let connection: VfioUserConnection
+  let function: HostedFunction
+  let hub: IOHub
+  /// For what a client can cause.
+  private let log: LimitedLog
+
+  /// The ranges of memory that the client has mapped.
+  var memory: HostedMemory
+  /// Where in which BAR doorbells are.
+  let doorbells: [Int: Set<UInt64>]
+  /// What the client can do; `nil` before its greeting.
+  private(set) var capabilities: VfioUserCapabilities?
+  /// What the pin signals, for a client that asks for a trial.
+  var pinTrigger: EventFD?
+  private var twin: OwnedFileDescriptor?
+
+  init(
+    _ connection: VfioUserConnection,
+    _ function: HostedFunction,
+    _ hub: IOHub,
+    waking wake: EventFD,
+    log: LimitedLog
+  ) {
+    self.connection = connection
+    self.function = function
+    self.hub = hub
+    self.log = log
+    memory = HostedMemory(fault: wake)
+    var doorbells: [Int: Set<UInt64>] = [:]
+    for bar in function.function.configuration.bars {
+      let entries = function.doorbells?.entries(in: bar.index) ?? []
+      doorbells[bar.index] = Set(entries.map(\.doorbell.address))
+    }
+    self.doorbells = doorbells
+  }
+
+  /// Handles all requests that have come.
+  ///
+  /// - Returns: Whether the connection goes on.
+  /// - Throws: ``VfioUserError`` for what the client is cut off for.
+  func advance() throws(VfioUserError) -> Bool {
+    while true {
+      switch try connection.next() {
+      case .nothing: return true
+      case .end: return false
+      case .packet(let packet): try handle(packet)
+      }
+    }
+  }
+
+  /// Looks at what other threads have found.
+  func wakeUp() throws(VfioUserError) {
+    guard !memory.isBroken else {
+      throw .badValue(.mapDMA, "a memory file was cut short while it was in use")
+    }
+    if let failure = connection.failure { throw failure }
+  }
+
+  /// Checks that the client does not keep us waiting for longer than that, in nanoseconds.
+  func checkPatience(_ patience: UInt64) throws(VfioUserError) {
+    guard let since = connection.waitsSince,
+      MonotonicClock.nanoseconds &- since >= patience
+    else { return }
+    let seconds = Int(patience / 1_000_000_000)
+    if connection.isSending { throw .notReading(seconds: seconds) }
+    throw .stalled(connection.partialCount, seconds: seconds)
+  }
+
+  /// Ends everything; nothing of the client's is used afterwards.
+  func close() {
+    hub.disconnect(0)
+    pinTrigger = nil
+    unblocking { function.release() }
+    memory.removeAll()
+  }
+
+  /// Waits in `body` for the function's threads, whatever the client does with its eventfds.
+  func unblocking<Result>(_ body: () -> Result) -> Result {
+    hub.unblocking {
+      guard let messages = function.messages else { return body() }
+      return messages.unblocking(body)
+    }
+  }
+
+  private func handle(_ packet: consuming VfioUserPacket) throws(VfioUserError) {
+    let header = packet.header
+    guard !header.isReply else {
+      throw .unexpectedReply(command: header.command, id: header.id)
+    }
+    do throws(VfioUserFailure) {
+      let request = try decode(packet)
+      let answer = try perform(request, &packet.descriptors)
+      guard header.wantsReply else { return }
+      do throws(VfioUserError) {
+        try connection.send(answer.reply.message(to: header), descriptors: answer.descriptors)
+      } catch {
+        throw .breach(error)
+      }
+      twin = nil
+    } catch {
+      switch error {
+      case .breach(let error): throw error
+      case .refusal(let code, let line):
+        log.warning(line)
+        guard header.wantsReply else { return }
+        try connection.send(VfioUserHeader(failing: header, code).bytes)
+      }
+    }
+  }
+
+  private func decode(
+    _ packet: borrowing VfioUserPacket
+  ) throws(VfioUserFailure) -> VfioUserRequest {
+    do throws(VfioUserError) {
+      return try packet.request(fromServer: false, dataLimit: Self.dataLimit)
+    } catch {
+      // Newer clients may know more.
+      if case .unknownCommand = error { throw .refusal(error.errorNumber, "\(error)") }
+      throw .breach(error)
+    }
+  }
+
+  // MARK: The greeting
+
+  func greet(_ version: VfioUserVersion) throws(VfioUserFailure) -> Answer {
+    guard capabilities == nil else { throw .badValue(.version, "a second greeting") }
+    guard version.major == 0 else {
+      throw .refusal(
+        EINVAL,
+        "VERSION: \(version.major).\(version.minor) is not spoken here, only 0.0"
+      )
+    }
+    let theirs = version.capabilities
+    guard theirs.dataLimit >= 8 else {
+      throw .badValue(.version, "max_data_xfer_size \(theirs.dataLimit)")
+    }
+    capabilities = theirs
+    connection.agree(
+      ours: Self.dataLimit,
+      theirs: min(Int(clamping: theirs.dataLimit), Self.dataLimit)
+    )
+    var ours = VfioUserCapabilities()
+    ours.descriptorLimit = UInt64(DescriptorBatch.capacity)
+    ours.dataLimit = UInt64(Self.dataLimit)
+    ours.mapLimit = UInt64(HostedMemory.limit)
+    ours.writesMultiple = true
+    var answer = Answer(reply: .done)
+    if theirs.hasTwinSocket, theirs.descriptorLimit > 0 {
+      do throws(SystemError) {
+        let far = try connection.makeTwin()
+        answer.descriptors = [far.rawValue]
+        twin = consume far
+      } catch {
+        throw .host(.version, error)
+      }
+      ours.hasTwinSocket = true
+      ours.twinSocket = 0
+    }
+    answer.reply = .version(VfioUserVersion(ours))
+    return answer
+  }
+}
