@@ -13,6 +13,11 @@ struct Serve: ParsableCommand {
           -chardev socket,id=d,path=disk.sock,reconnect=1 \\
           -device vhost-user-blk-pci,chardev=d
 
+        apus serve disk root.img --vfio-user disk.sock
+        qemu-system-x86_64 -m 1G \\
+          -object memory-backend-memfd,id=m,size=1G,share=on -numa node,memdev=m \\
+          -device '{"driver":"vfio-user-pci","socket":{"type":"unix","path":"disk.sock"}}'
+
       For a proxy of the multi-process protocol, started by whoever made a pair of
       connected sockets, of which this process has number 5 and the proxy 6:
 
@@ -23,7 +28,7 @@ struct Serve: ParsableCommand {
       end what is under way, remove the socket and end with exit code 0.
 
       EXIT CODES
-        0   ended by a signal, or the only front end or proxy has gone
+        0   ended by a signal, or the only front end, client or proxy has gone
         2   bad input: an option, a file or a value
         4   the host failed: memory, a system call
         14  the sandbox refused a system call, which a line names

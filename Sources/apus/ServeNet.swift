@@ -22,14 +22,14 @@ struct ServeNet: ParsableCommand {
 
   mutating func run() throws {
     let network = network.network
-    guard network.address == nil, network.macAddress == nil else {
+    guard network.address == nil, network.macAddress == nil || !options.isForFrontEnd else {
       throw UserError(
         message: "\(network.text): slot, address and mac are the front end's to choose"
       )
     }
     var sockets: [ReachableSocket] = []
     if case .unix(let path, isServer: false) = network.link { sockets = [.path(path)] }
-    // A front end has the guest's side of the device, with its commands; a proxy has none of it.
+    // A front end has the guest's side of the device, with its commands; others have none of it.
     if options.isForFrontEnd {
       try options.serve(.network, "net", connectingTo: sockets) {
         try ServedNetwork(network)

@@ -20,6 +20,15 @@ struct ServeOptions: ParsableArguments {
   var vhostUser: String?
 
   @Option(
+    name: .customLong("vfio-user"),
+    help: ArgumentHelp(
+      "Where a vfio-user client is to be found, as above; it gets the device as a PCI function.",
+      valueName: "socket"
+    )
+  )
+  var vfioUser: String?
+
+  @Option(
     name: .customLong("mpqemu"),
     help: ArgumentHelp(
       "Where a proxy of the multi-process protocol is to be found, such as QEMU's x-pci-proxy-dev: fd:N for "
@@ -52,16 +61,17 @@ struct ServeOptions: ParsableArguments {
   /// Whom a device is served to.
   private enum Peer: ~Copyable {
     case vhostUser(VhostUserEndpoint, String)
+    case vfioUser(VhostUserEndpoint, String)
     case mpqemu(OwnedFileDescriptor, String)
   }
 
-  /// Whether the device is for a front end, and not for a proxy.
+  /// Whether the device is for a front end, and not for a client or a proxy.
   var isForFrontEnd: Bool { vhostUser != nil }
 
   /// Checks that there is one peer.
   func validate() throws {
-    guard [vhostUser, mpqemu].compactMap({ $0 }).count == 1 else {
-      throw ValidationError("Say for whom: one of --vhost-user and --mpqemu.")
+    guard [vhostUser, vfioUser, mpqemu].compactMap({ $0 }).count == 1 else {
+      throw ValidationError("Say for whom: one of --vhost-user, --vfio-user and --mpqemu.")
     }
   }
 
@@ -112,6 +122,11 @@ struct ServeOptions: ParsableArguments {
       Run.note("\(device.name): serving vhost-user front ends at \(place)")
       ProgramImage.releaseStartupPages()
       try server.run(endpoint, until: stop)
+    case .vfioUser(let endpoint, let place):
+      let server = try VfioUserServer(device, logger: Logger(label: "vfio-user"))
+      Run.note("\(device.name): serving vfio-user clients at \(place)")
+      ProgramImage.releaseStartupPages()
+      try server.run(endpoint, until: stop)
     case .mpqemu(let socket, let place):
       let server = try MPQEMUServer.make(device, logger: Logger(label: "mpqemu"))
       Run.note("\(device.name): serving a proxy at \(place)")
@@ -139,11 +154,12 @@ struct ServeOptions: ParsableArguments {
 
   private func makePeer() throws -> Peer {
     if let mpqemu { return .mpqemu(try Self.socket(mpqemu), mpqemu) }
+    if let vfioUser { return .vfioUser(try Self.endpoint(vfioUser, "--vfio-user"), vfioUser) }
     let place = vhostUser ?? ""
-    return .vhostUser(try Self.endpoint(place), place)
+    return .vhostUser(try Self.endpoint(place, "--vhost-user"), place)
   }
 
-  private static func endpoint(_ place: String) throws -> VhostUserEndpoint {
+  private static func endpoint(_ place: String, _ option: String) throws -> VhostUserEndpoint {
     do throws(SystemError) {
       guard place.hasPrefix("fd:") else { return try VhostUserEndpoint(path: place) }
       return try VhostUserEndpoint(adopting: descriptor(place))
@@ -151,7 +167,7 @@ struct ServeOptions: ParsableArguments {
       let remedy =
         place.hasPrefix("fd:")
         ? "name the number of an open unix stream socket" : "name a path where a socket can be made"
-      throw UserError(message: "--vhost-user \(place): \(error.reason); \(remedy)")
+      throw UserError(message: "\(option) \(place): \(error.reason); \(remedy)")
     }
   }
 
