@@ -209,6 +209,7 @@ import Virtio
     let text = try rig.client.greet()
     #expect(text.contains(#""max_data_xfer_size":1048576"#))
     #expect(text.contains(#""write_multiple":true"#))
+    #expect(text.contains(#""max_msg_fds":16"#), "QEMU takes no more")
     #expect(!text.contains("twin"))
 
     #expect(

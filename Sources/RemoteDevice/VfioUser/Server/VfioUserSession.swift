@@ -17,6 +17,9 @@ final class VfioUserSession {
   /// The most data that one message may carry, in bytes.
   static var dataLimit: Int { 1 << 20 }
 
+  /// The most descriptors that a client is told to send with one message; QEMU 11.1 takes no more for an answer.
+  static var descriptorLimit: UInt64 { 16 }
+
   let connection: VfioUserConnection
   let function: HostedFunction
   let hub: IOHub
@@ -159,7 +162,7 @@ final class VfioUserSession {
       theirs: min(Int(clamping: theirs.dataLimit), Self.dataLimit)
     )
     var ours = VfioUserCapabilities()
-    ours.descriptorLimit = UInt64(DescriptorBatch.capacity)
+    ours.descriptorLimit = Self.descriptorLimit
     ours.dataLimit = UInt64(Self.dataLimit)
     ours.mapLimit = UInt64(HostedMemory.limit)
     ours.writesMultiple = true
