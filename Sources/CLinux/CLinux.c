@@ -73,7 +73,7 @@ int apus_pidfd_open(int process) { return (int)syscall(SYS_pidfd_open, process, 
 
 // What runs between fork and exec must be async-signal-safe, which no Swift code can promise.
 int apus_spawn(const char *path, char *const *arguments, char *const *environment,
-               const int *descriptors, int count) {
+               const int *descriptors, int count, int own_group) {
   int failure[2];
   if (pipe2(failure, O_CLOEXEC) != 0) return -1;
   pid_t parent = getpid();
@@ -83,6 +83,8 @@ int apus_spawn(const char *path, char *const *arguments, char *const *environmen
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    // What a terminal sends to those in front of it then passes the child by.
+    if (own_group) setpgid(0, 0);
     // Copy all out of the way first: a target number may be the source of another.
     int base = failure[1] > count ? failure[1] + 1 : count;
     int moved[32];

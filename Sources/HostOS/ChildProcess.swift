@@ -26,18 +26,27 @@ public struct ChildProcess: ~Copyable {
   ///   - arguments: All of its arguments, from `argv[0]` on.
   ///   - environment: Its environment, as `NAME=value`.
   ///   - descriptors: What its descriptors 0, 1, 2 and so on are; it gets no others. At most 32.
+  ///   - hasOwnGroup: Whether it leaves our process group, so that a terminal's signals do not reach it.
   /// - Throws: ``SystemError`` if the program cannot be started.
   public init(
     _ path: String,
     _ arguments: [String],
     environment: [String],
-    descriptors: [Int32]
+    descriptors: [Int32],
+    hasOwnGroup: Bool = false
   ) throws(SystemError) {
     let id = unsafe withCStrings(arguments) { arguments in
       unsafe withCStrings(environment) { environment in
         // SAFETY: both arrays end in a null pointer and live for the length of the call.
         unsafe path.withCString { path in
-          unsafe apus_spawn(path, arguments, environment, descriptors, Int32(descriptors.count))
+          unsafe apus_spawn(
+            path,
+            arguments,
+            environment,
+            descriptors,
+            Int32(descriptors.count),
+            hasOwnGroup ? 1 : 0
+          )
         }
       }
     }

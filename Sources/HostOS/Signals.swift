@@ -27,6 +27,28 @@ public enum Signals {
     _ = unsafe pthread_sigmask(SIG_UNBLOCK, &set, nil)
   }
 
+  /// What the manual calls a signal, such as `SIGKILL`; its number if it has no name of its own.
+  public static func name(of signal: Int32) -> String {
+    switch signal {
+    case SIGHUP: "SIGHUP"
+    case SIGINT: "SIGINT"
+    case SIGQUIT: "SIGQUIT"
+    case SIGILL: "SIGILL"
+    case SIGTRAP: "SIGTRAP"
+    case SIGABRT: "SIGABRT"
+    case SIGBUS: "SIGBUS"
+    case SIGFPE: "SIGFPE"
+    case SIGKILL: "SIGKILL"
+    case SIGSEGV: "SIGSEGV"
+    case SIGPIPE: "SIGPIPE"
+    case SIGTERM: "SIGTERM"
+    case SIGXCPU: "SIGXCPU"
+    case SIGXFSZ: "SIGXFSZ"
+    case SIGSYS: "SIGSYS"
+    default: "signal \(signal)"
+    }
+  }
+
   /// Keeps `signals` waiting, in the calling thread and those that it starts, for a ``SignalQueue`` to come.
   ///
   /// For the time before there is one: what nobody has asked to handle may end the process.

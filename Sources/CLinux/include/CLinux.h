@@ -66,9 +66,9 @@ int apus_wexitstatus(int status);
 int apus_wtermsig(int status);
 int apus_pidfd_open(int process);
 // Starts a program that dies with the calling thread. Descriptor i of the child is descriptors[i];
-// all others are closed. Returns the process id, or -1 with errno, of a failed exec too.
+// all others are closed. With own_group it is in a process group of its own. Returns the process id, or -1 with errno, of a failed exec too.
 int apus_spawn(const char *path, char *const *arguments, char *const *environment,
-               const int *descriptors, int count);
+               const int *descriptors, int count, int own_group);
 
 // A value that differs between threads alive at the same time: the thread pointer, no call.
 static inline uintptr_t apus_thread_token(void) {

@@ -19,7 +19,11 @@ extension VhostUserLink {
       for number in numbers {
         _ = list.add(number, for: .readable)
       }
-      list.wait(timeout: timeout)
+      // Only while nobody is there: a process that is to come next must not wake us before this one has gone.
+      let place =
+        timeout.isAlone ? description.source.ready.map { list.add($0, for: .readable) } : nil
+      list.wait(timeout: timeout.milliseconds)
+      let isReady = place.map { list.isReady($0) } ?? false
       if isStopping.load(ordering: .acquiring) { return }
       wake.drain()
       let isAlone = state.withLock { state in
@@ -33,7 +37,8 @@ extension VhostUserLink {
         if areCallsOld.exchange(false, ordering: .acquiring) { changeCalls(&state, &effects) }
         // With the lock, which a reset takes: nothing of this is to meet the device after that.
         perform(effects)
-        return state.session == nil && state.retryAt <= MonotonicClock.nanoseconds
+        return state.session == nil
+          && (isReady || state.retryAt <= MonotonicClock.nanoseconds)
       }
       // Nobody else makes a connection, so that vCPUs need not wait for the greeting.
       if isAlone { findAnother() }
@@ -47,18 +52,21 @@ extension VhostUserLink {
     return numbers + (isBroken ? [] : errors.map(\.rawValue)) + [wake.rawValue]
   }
 
-  /// How long to wait, in milliseconds; for ever while a back end is there and has changed nothing.
-  private func wait(_ state: borrowing State) -> Int32? {
+  /// Whether nobody is there, and how long to wait, in milliseconds: for ever while a back end is there and
+  /// has changed nothing, and where we are told of the next.
+  private func wait(_ state: borrowing State) -> (isAlone: Bool, milliseconds: Int32?) {
+    let isAlone = state.session.borrow({ _ in true }) != true
     let end: UInt64
-    if state.session.borrow({ _ in true }) != true {
+    if isAlone {
+      guard description.source.ready == nil else { return (true, nil) }
       end = state.retryAt
     } else if state.isChanged {
       end = state.refreshAt
     } else {
-      return nil
+      return (false, nil)
     }
     let now = MonotonicClock.nanoseconds
-    return end > now ? Int32(clamping: (end - now) / 1_000_000 + 1) : 0
+    return (isAlone, end > now ? Int32(clamping: (end - now) / 1_000_000 + 1) : 0)
   }
 
   private func listen(_ state: inout State, _ effects: inout [Effect]) {
@@ -105,14 +113,22 @@ extension VhostUserLink {
         takeOver(&state, &effects)
       } else {
         state.retryAt = MonotonicClock.nanoseconds &+ Self.retry
+        abandon(&state, &effects)
       }
       perform(effects)
     }
   }
 
+  /// Tells the driver when nobody will ever serve the device again.
+  private func abandon(_ state: inout State, _ effects: inout [Effect]) {
+    guard let active = state.active, let reason = description.source.failure else { return }
+    state.active = nil
+    effects.append(.needsReset(active.activation.signals, reason))
+  }
+
   /// A back end that can do what the device needs; `nil` if nobody listens.
   private func greet() throws(VhostUserBackEndError) -> VhostUserBackEndSession? {
-    guard let socket = try? UnixSocket.connect(to: description.path) else { return nil }
+    guard let socket = try? description.source.connect() else { return nil }
     let session = try VhostUserBackEndSession(
       socket,
       kind: description.kind,
@@ -141,6 +157,7 @@ extension VhostUserLink {
       effects.append(.signalAll)
       setLink(isUp: true, state)
       state.isMissed = false
+      description.source.settle()
       logger.notice("\(description.name): another back end serves the device")
     } catch {
       giveUp(&state, error, &effects)

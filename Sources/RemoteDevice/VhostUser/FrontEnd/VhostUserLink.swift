@@ -12,7 +12,7 @@ final class VhostUserLink: Sendable {
   /// What there is to know about the device.
   struct Description: Sendable {
     let kind: VhostUserKind
-    let path: String
+    let source: any ConnectionSource
     let name: String
     /// How many queues the guest finds, and how many of them are the back end's.
     let queues: (count: Int, served: Int)
@@ -225,14 +225,19 @@ final class VhostUserLink: Sendable {
   /// Gives up the connection; another back end is looked for.
   func lose(_ state: inout State, _ error: VhostUserBackEndError) {
     let breach = error.isBreach
+    if breach { description.source.reject("\(error)") }
     state.session = nil
     state.isChanged = false
     setLink(isUp: false, state)
     state.retryAt = MonotonicClock.nanoseconds &+ (breach ? Self.punishment : Self.retry)
     if breach {
-      log.warning("back end cut off: \(error); requests wait for another at \(description.path)")
+      log.warning(
+        "back end cut off: \(error); requests wait for another at \(description.source.place)"
+      )
     } else if !state.isMissed {
-      log.warning("back end gone: \(error); requests wait for another at \(description.path)")
+      log.warning(
+        "back end gone: \(error); requests wait for another at \(description.source.place)"
+      )
     }
     state.isMissed = true
     wake.signal()

@@ -13,8 +13,8 @@ public final class VhostUserRemote: VirtioDevice {
   public struct Options: Sendable {
     /// What kind of device the back end serves.
     public var kind: VhostUserKind
-    /// Where the back end listens.
-    public var path: String
+    /// Where connections to the back end come from.
+    public var source: any ConnectionSource
     /// Its name in log lines and of its threads, such as `disk0`.
     public var name: String
     /// How many queues a disk has at most.
@@ -24,7 +24,7 @@ public final class VhostUserRemote: VirtioDevice {
     /// How long a back end may take for one thing that is asked of it, in seconds.
     public var patience = 10
 
-    /// Describes the device of the back end at `path`.
+    /// Describes the device of the back end that listens at `path`.
     public init(
       _ kind: VhostUserKind,
       path: String,
@@ -32,8 +32,25 @@ public final class VhostUserRemote: VirtioDevice {
       queueLimit: Int = 1,
       address: MACAddress = MACAddress(0x5254_0012_3456)
     ) {
+      self.init(
+        kind,
+        source: ListeningPath(path),
+        name: name,
+        queueLimit: queueLimit,
+        address: address
+      )
+    }
+
+    /// Describes the device of the back end that `source` knows.
+    public init(
+      _ kind: VhostUserKind,
+      source: any ConnectionSource,
+      name: String,
+      queueLimit: Int = 1,
+      address: MACAddress = MACAddress(0x5254_0012_3456)
+    ) {
       self.kind = kind
-      self.path = path
+      self.source = source
       self.name = name
       self.queueLimit = queueLimit
       self.address = address
@@ -64,7 +81,7 @@ public final class VhostUserRemote: VirtioDevice {
     type = options.kind.type
     name = options.name
     var session = try VhostUserBackEndSession(
-      UnixSocket.connect(to: options.path),
+      Self.connect(options),
       kind: options.kind,
       patience: options.patience
     )
@@ -81,7 +98,7 @@ public final class VhostUserRemote: VirtioDevice {
     )
     let description = VhostUserLink.Description(
       kind: kind,
-      path: options.path,
+      source: options.source,
       name: options.name,
       queues: queues,
       features: offered.union(agreement.ringFeatures),
@@ -103,6 +120,7 @@ public final class VhostUserRemote: VirtioDevice {
       logger: logger
     )
     self.link = link
+    options.source.settle()
     thread = try Thread(options.name) { link.run() }
     do throws(SystemError) {
       callThread = try Thread("\(options.name).call") { link.calls.run() }
@@ -158,6 +176,21 @@ public final class VhostUserRemote: VirtioDevice {
 
   /// More than any console of ours has.
   private static var queueLimit: Int { 128 }
+
+  /// The first connection; a process that was started just now is waited for.
+  private static func connect(_ options: Options) throws -> OwnedFileDescriptor {
+    let deadline = VhostUserClient.Deadline(seconds: options.patience)
+    while true {
+      if let socket = try options.source.connect() { return socket }
+      if let reason = options.source.failure { throw VhostUserBackEndError.lacks(reason) }
+      guard let left = deadline.left, let ready = options.source.ready else {
+        throw VhostUserBackEndError.ended
+      }
+      var list = PollList()
+      _ = list.add(ready, for: .readable)
+      list.wait(timeout: left)
+    }
+  }
 
   private static func queueCount(
     _ options: Options,

@@ -1,0 +1,226 @@
+import Glibc
+import HostOS
+import Logging
+import Synchronization
+
+/// What a supervisor and its thread share, and what the thread does.
+final class ProcessKeeper: Sendable {
+  struct State: ~Copyable {
+    var program: DeviceProgram
+    var phase = DeviceSupervisor.Phase.starting
+    /// Our end of the connection to the process, until somebody takes it.
+    var connection: OwnedFileDescriptor?
+    /// When the process took over, on the monotonic clock.
+    var settledAt: UInt64?
+    /// What its user found wrong with it.
+    var complaint: String?
+    /// A signal that it is to have.
+    var signal: Int32?
+    var isReplaced = false
+    var isStopping = false
+  }
+
+  /// Why a process is no longer there.
+  private enum End {
+    case died(String)
+    case replaced
+    case stopped
+  }
+
+  let name: String
+  let state: Mutex<State>
+  /// Signalled when there is a connection to take, or there will be none.
+  let change: EventFD
+  /// Signalled when the thread has something to do.
+  let wake: EventFD
+  private let policy: RestartPolicy
+  private let logger: Logger
+  private let null: OwnedFileDescriptor
+
+  /// How long a process may take to end when it is told to, in nanoseconds.
+  private static var grace: UInt64 { 1_000_000_000 }
+
+  init(
+    _ name: String,
+    _ program: DeviceProgram,
+    _ policy: RestartPolicy,
+    _ logger: Logger
+  ) throws(SystemError) {
+    self.name = name
+    self.policy = policy
+    self.logger = logger
+    change = try EventFD()
+    wake = try EventFD()
+    null = OwnedFileDescriptor(
+      adopting: try retrying("open", "/dev/null") { unsafe open("/dev/null", O_RDWR | O_CLOEXEC) }
+    )
+    state = Mutex(State(program: program))
+  }
+
+  /// Has ``run()`` end the process and return.
+  func stop() {
+    state.withLock { $0.isStopping = true }
+    wake.signal()
+  }
+
+  /// Starts the process, again and again, until ``stop()``.
+  func run() {
+    var count = 0
+    while true {
+      let cause: String
+      switch keep(&count) {
+      case .stopped:
+        enter(.ended)
+        return
+      case .replaced:
+        logger.notice("\(name): its process is replaced")
+        state.withLock { $0.isReplaced = false }
+        count = 0
+        continue
+      case .died(let reason): cause = reason
+      }
+      count += 1
+      guard let pause = policy.pause(after: count) else {
+        logger.error("\(name): \(cause); \(count) processes died in a row, no other is started")
+        enter(.failed("its processes die: the last one \(cause)"))
+        guard waitForReplacement() else { return }
+        count = 0
+        continue
+      }
+      let delay = pause == 0 ? "" : " in \(pause / 1_000_000) ms"
+      logger.warning("\(name): its process \(cause); another is started\(delay)")
+      enter(.waiting)
+      sleep(pause)
+    }
+  }
+
+  /// Starts a process and watches it to its end.
+  private func keep(_ count: inout Int) -> End {
+    if let end = wanted { return end }
+    let program = state.withLock { state in
+      state.settledAt = nil
+      state.complaint = nil
+      state.signal = nil
+      return state.program
+    }
+    do throws(SystemError) {
+      let pair = try SocketPair()
+      var child = try ChildProcess(
+        program.path,
+        program.arguments,
+        environment: program.environment,
+        descriptors: [null.rawValue, null.rawValue, STDERR_FILENO, pair.far.rawValue] + program.descriptors,
+        hasOwnGroup: true
+      )
+      try FileIO.setNonBlocking(pair.near.rawValue)
+      let id = child.id
+      hand(consume pair, id)
+      let end = watch(&child)
+      // Whoever has not taken it yet would find nobody there.
+      state.withLock { $0.connection = nil }
+      if isWell { count = 0 }
+      return end
+    } catch {
+      return .died("cannot be started: \(error)")
+    }
+  }
+
+  private func hand(_ pair: consuming SocketPair, _ id: Int32) {
+    var near: OwnedFileDescriptor? = pair.near
+    state.withLock { state in
+      state.connection = near.take()
+      state.phase = .running(id)
+    }
+    change.signal()
+    logger.debug("\(name): process \(id) started")
+  }
+
+  /// Waits for the end of the process, or ends it when that is wanted.
+  private func watch(_ child: inout ChildProcess) -> End {
+    var deadline: UInt64?
+    while true {
+      var list = PollList()
+      let place = list.add(child.pollable, for: .readable)
+      _ = list.add(wake.rawValue, for: .readable)
+      list.wait(timeout: deadline.map { Self.milliseconds(until: $0) })
+      if list.isReady(place) { return ended(&child) }
+      wake.drain()
+      let (complaint, signal) = state.withLock { state in (state.complaint, state.signal.take()) }
+      if let signal { child.signal(signal) }
+      if complaint != nil { child.signal(SIGKILL) }
+      guard wanted != nil else { continue }
+      guard let end = deadline else {
+        child.signal(SIGTERM)
+        deadline = MonotonicClock.nanoseconds &+ Self.grace
+        continue
+      }
+      if MonotonicClock.nanoseconds >= end { child.signal(SIGKILL) }
+    }
+  }
+
+  private func ended(_ child: inout ChildProcess) -> End {
+    let ending = child.wait()
+    if let end = wanted { return end }
+    if let complaint = state.withLock({ $0.complaint }) {
+      return .died("\(child.id) was killed: \(complaint)")
+    }
+    switch ending {
+    case .exited(let code): return .died("\(child.id) exited with code \(code)")
+    case .signalled(SIGSYS):
+      return .died("\(child.id) made a system call that it may not make (SIGSYS)")
+    case .signalled(let number):
+      return .died("\(child.id) was ended by \(Signals.name(of: number))")
+    }
+  }
+
+  /// What others want of the process, other than that it runs.
+  private var wanted: End? {
+    state.withLock { state in
+      if state.isStopping { return .stopped }
+      guard state.isReplaced else { return nil }
+      return .replaced
+    }
+  }
+
+  /// Whether the process has served the device for long enough.
+  private var isWell: Bool {
+    guard let settledAt = state.withLock({ $0.settledAt }) else { return false }
+    return MonotonicClock.nanoseconds &- settledAt >= policy.wellAfter
+  }
+
+  private func enter(_ phase: DeviceSupervisor.Phase) {
+    state.withLock { $0.phase = phase }
+    change.signal()
+  }
+
+  /// Waits for so many nanoseconds, or until there is something to do.
+  private func sleep(_ pause: UInt64) {
+    let end = MonotonicClock.nanoseconds &+ pause
+    while wanted == nil, MonotonicClock.nanoseconds < end {
+      wait(Self.milliseconds(until: end))
+    }
+  }
+
+  /// Waits for another program; false if there will be none.
+  private func waitForReplacement() -> Bool {
+    while true {
+      switch wanted {
+      case .stopped: return false
+      case .replaced: return true
+      case .died, nil: wait(nil)
+      }
+    }
+  }
+
+  private func wait(_ timeout: Int32?) {
+    var list = PollList()
+    _ = list.add(wake.rawValue, for: .readable)
+    list.wait(timeout: timeout)
+    wake.drain()
+  }
+
+  private static func milliseconds(until end: UInt64) -> Int32 {
+    let now = MonotonicClock.nanoseconds
+    return end > now ? Int32(clamping: (end - now) / 1_000_000 + 1) : 0
+  }
+}

@@ -1,0 +1,172 @@
+import Glibc
+import HostOS
+import RemoteDevice
+import TestSupport
+import Testing
+
+/// Processes of devices, with shells in place of devices.
+@Suite(.timeLimit(.minutes(5))) struct DeviceSupervisorTests {
+  private let log = RecordedLog()
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  private func program(_ script: String) -> DeviceProgram {
+    DeviceProgram("/bin/sh", ["sh", "-c", script], environment: ["PATH=/usr/bin:/bin"])
+  }
+
+  private func supervise(_ script: String, _ policy: RestartPolicy = RestartPolicy()) throws
+    -> DeviceSupervisor
+  {
+    try DeviceSupervisor("disk7", program(script), policy: policy, logger: log.makeLogger())
+  }
+
+  /// The id of the process that runs, other than `last`.
+  private func process(of supervisor: DeviceSupervisor, other last: Int32 = 0) -> Int32? {
+    var found: Int32?
+    _ = waitUntil {
+      if case .running(let id) = supervisor.phase, id != last { found = id }
+      return found != nil
+    }
+    return found
+  }
+
+  private func connection(_ supervisor: DeviceSupervisor) throws -> OwnedFileDescriptor {
+    var found: OwnedFileDescriptor?
+    _ = try waitUntil {
+      found = try supervisor.connect()
+      return found.borrow { _ in true } ?? false
+    }
+    guard let found = found.take() else { throw Missing() }
+    return found
+  }
+
+  private struct Missing: Error {}
+
+  private func hasConnection(_ supervisor: DeviceSupervisor) throws -> Bool {
+    let connection = try supervisor.connect()
+    return connection.borrow { _ in true } ?? false
+  }
+
+  private func line(_ text: String) -> Bool {
+    waitUntil { log.lines.contains { $0.contains(text) } }
+  }
+
+  @Test func aProcessHasItsConnectionAndNothingOfOurs() throws {
+    let path = folder.path(of: "seen")
+    let supervisor = try supervise("ls /proc/self/fd > \(path); echo hello >&3; cat <&3 >/dev/null")
+
+    let socket = try connection(supervisor)
+
+    #expect(isReadable(socket.rawValue, within: 30_000))
+    var bytes = [UInt8](repeating: 0, count: 6)
+    #expect(read(socket.rawValue, &bytes, 6) == 6)
+    #expect(bytes == Array("hello\n".utf8))
+    // 0 to 3, and the folder that is listed.
+    #expect(String(decoding: try folder.bytes(at: path), as: UTF8.self) == "0\n1\n2\n3\n4\n")
+    #expect(try !hasConnection(supervisor))
+  }
+
+  @Test func theNextProcessIsConnectedToAfterADeath() throws {
+    let supervisor = try supervise("echo $$ >&3; exec sleep 100")
+    let first = try #require(process(of: supervisor))
+    _ = try connection(supervisor)
+    supervisor.settle()
+
+    kill(first, SIGKILL)
+
+    let second = try #require(process(of: supervisor, other: first))
+    #expect(kill(second, 0) == 0)
+    #expect(line("disk7: its process \(first) was ended by SIGKILL; another is started"))
+    let socket = try connection(supervisor)
+    #expect(isReadable(socket.rawValue, within: 30_000))
+  }
+
+  @Test(arguments: [
+    ("exit 3", "exited with code 3"), ("kill -SEGV $$", "was ended by SIGSEGV"),
+    ("kill -SYS $$", "made a system call that it may not make"),
+  ])
+  func aDeathIsToldWithItsCause(script: String, cause: String) throws {
+    let supervisor = try supervise(script)
+    #expect(line(cause))
+    withExtendedLifetime(supervisor) {}
+  }
+
+  @Test func whoDiesAllTheTimeHasFailed() throws {
+    var policy = RestartPolicy()
+    policy.limit = 4
+    policy.firstPause = 1_000_000
+    let supervisor = try supervise("exit 9", policy)
+
+    #expect(waitUntil { supervisor.failure?.contains("exited with code 9") == true })
+
+    #expect(log.lines.count { $0.contains("another is started") } == 3)
+    #expect(line("4 processes died in a row"))
+    #expect(try !hasConnection(supervisor))
+    // Another program is another chance.
+    supervisor.replace(with: program("exec sleep 100"))
+    #expect(process(of: supervisor) != nil)
+    #expect(supervisor.failure == nil)
+  }
+
+  @Test func whoIsReplacedIsAskedToEndFirst() throws {
+    let path = folder.path(of: "ended")
+    let supervisor = try supervise(
+      "trap 'echo ended > \(path); exit 0' TERM; echo >&3; while :; do sleep 0.01; done"
+    )
+    let first = try #require(process(of: supervisor))
+    let socket = try connection(supervisor)
+    // Then it has its trap.
+    #expect(isReadable(socket.rawValue, within: 30_000))
+
+    supervisor.replace(with: program("exec sleep 100"))
+
+    #expect(process(of: supervisor, other: first) != nil)
+    #expect(try folder.bytes(at: path) == Array("ended\n".utf8))
+    #expect(!log.lines.contains { $0.contains("another is started") })
+  }
+
+  @Test func whoHangsIsKilledAndThatIsToldAsTheCause() throws {
+    let supervisor = try supervise("trap '' TERM; while :; do sleep 1; done")
+    let first = try #require(process(of: supervisor))
+
+    supervisor.reject("no reply to GET_CONFIG within 10 s")
+
+    #expect(process(of: supervisor, other: first) != nil)
+    #expect(line("its process \(first) was killed: no reply to GET_CONFIG within 10 s"))
+  }
+
+  @Test func theProcessEndsWithItsSupervisor() throws {
+    let id = try {
+      let supervisor = try supervise("trap '' TERM; while :; do sleep 0.1; done")
+      return try #require(process(of: supervisor))
+    }()
+    #expect(kill(id, 0) == -1)
+    #expect(errno == ESRCH)
+  }
+
+  @Test func whatCannotBeStartedHasFailedInTheEnd() throws {
+    var policy = RestartPolicy()
+    policy.limit = 2
+    let supervisor = try DeviceSupervisor(
+      "disk7",
+      DeviceProgram("/no/such", ["such"]),
+      policy: policy,
+      logger: log.makeLogger()
+    )
+    #expect(waitUntil { supervisor.failure?.contains("cannot be started") == true })
+    #expect(line("/no/such"))
+  }
+
+  @Test func aSignalReachesTheProcess() throws {
+    let supervisor = try supervise("trap 'echo >&3' USR2; echo >&3; while :; do sleep 0.01; done")
+    let socket = try connection(supervisor)
+    var byte: UInt8 = 0
+    #expect(isReadable(socket.rawValue, within: 30_000))
+    #expect(read(socket.rawValue, &byte, 1) == 1)
+
+    supervisor.signal(SIGUSR2)
+
+    #expect(isReadable(socket.rawValue, within: 30_000))
+  }
+}
