@@ -17,6 +17,7 @@ public struct ChildProcess: ~Copyable {
   /// The process id.
   public let id: Int32
   private let handle: OwnedFileDescriptor
+  private let hasOwnGroup: Bool
   private var isReaped = false
 
   /// Starts `path` with `arguments`, the first being the program's name.
@@ -59,6 +60,7 @@ public struct ChildProcess: ~Copyable {
       throw SystemError(call: "pidfd_open", code: code, subject: path)
     }
     self.id = id
+    self.hasOwnGroup = hasOwnGroup
     handle = OwnedFileDescriptor(adopting: number)
   }
 
@@ -75,6 +77,11 @@ public struct ChildProcess: ~Copyable {
   public borrowing func signal(_ number: Int32) {
     // The id cannot have been reused: the child is not reaped yet.
     if !isReaped { _ = kill(id, number) }
+  }
+
+  /// Sends a signal to the process and what it has started, where it was given a group of its own.
+  public borrowing func signalGroup(_ number: Int32) {
+    if !isReaped, hasOwnGroup { _ = kill(-id, number) }
   }
 
   /// Waits for the end of the process.

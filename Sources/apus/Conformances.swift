@@ -3,6 +3,7 @@ public import Logging
 public import Machine
 
 extension MachineConfiguration.Transport: ExpressibleByArgument {}
+extension MachineConfiguration.Isolation: ExpressibleByArgument {}
 extension MachineConfiguration.ResetAction: ExpressibleByArgument {}
 extension InterruptMode: ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -113,6 +113,15 @@ struct Run: ParsableCommand {
   )
   var devices: [DeviceOption] = []
 
+  @Option(
+    help: ArgumentHelp(
+      "Which devices have processes of their own, which can die and be followed by others: none, or "
+        + "devices (disks, networks, sockets, entropy).",
+      valueName: "which"
+    )
+  )
+  var isolate = MachineConfiguration.Isolation.none
+
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
 
@@ -289,6 +298,7 @@ struct Run: ParsableCommand {
     configuration.vsock = vsock?.vsock
     configuration.balloon = balloon?.balloon
     configuration.remotes = devices.map(\.remote)
+    configuration.isolation = isolate
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
     configuration.queues.threadCount = queueThreads

@@ -1,6 +1,6 @@
 import ArgumentParser
 import HostOS
-import Virtio
+import Machine
 
 /// `apus serve entropy`: a virtio entropy source.
 struct ServeEntropy: ParsableCommand {
@@ -9,9 +9,18 @@ struct ServeEntropy: ParsableCommand {
     abstract: "Serve random bytes of the host's kernel."
   )
 
+  @Option(
+    help: ArgumentHelp(
+      "Random bytes that the guest may take a second: R[/BURST], such as 64K/4K.",
+      valueName: "rate"
+    )
+  )
+  var rate: RateOption?
+
   @OptionGroup var options: ServeOptions
 
   mutating func run() throws {
-    try options.serve(.memory, "entropy", open: {}, make: { Entropy(name: "entropy") })
+    let rate = rate?.rate
+    try options.serve(.memory, "entropy", open: {}, make: { try ServedEntropy.make(rate) })
   }
 }

@@ -11,11 +11,14 @@ extension Board {
   ) throws -> [AttachedDevice] {
     var devices: [AttachedDevice] = []
     for (index, network) in configuration.networks.enumerated() {
+      let label = "--net \(network.text)"
+      if let device = attachments.isolated?.networks[index] {
+        devices.append(AttachedDevice(device: device, address: network.address, label: label))
+        continue
+      }
       let device = try makeNetwork(network, index, attachments, &threads)
       networks.append(device)
-      devices.append(
-        AttachedDevice(device: device, address: network.address, label: "--net \(network.text)")
-      )
+      devices.append(AttachedDevice(device: device, address: network.address, label: label))
     }
     for (index, remote) in configuration.remotes.enumerated() {
       let isThere = attachments.remotes.indices.contains(index)
@@ -25,11 +28,13 @@ extension Board {
       )
     }
     if let vsock = configuration.vsock {
-      let device = try Vsock(
-        attachments.sockets ?? VsockSockets(),
-        guestCID: vsock.cid,
-        threads: threads.take(1)
-      )
+      let device: any VirtioDevice =
+        try attachments.isolated?.vsock
+        ?? Vsock(
+          attachments.sockets ?? VsockSockets(),
+          guestCID: vsock.cid,
+          threads: threads.take(1)
+        )
       devices.append(AttachedDevice(device: device, address: vsock.address, label: vsock.text))
     }
     if let balloon = configuration.balloon {
@@ -45,12 +50,14 @@ extension Board {
       devices.append(AttachedDevice(device: console, address: nil, label: console.name))
     }
     if configuration.hasEntropy {
-      let device = Entropy(
-        limiter: configuration.entropyRate.map {
-          RateLimiter(RateLimit(bytes: $0), clock: attachments.clock)
-        },
-        threads: threads.take(1)
-      )
+      let device: any VirtioDevice =
+        attachments.isolated?.entropy
+        ?? Entropy(
+          limiter: configuration.entropyRate.map {
+            RateLimiter(RateLimit(bytes: $0), clock: attachments.clock)
+          },
+          threads: threads.take(1)
+        )
       devices.append(AttachedDevice(device: device, address: nil, label: device.name))
     }
     return devices

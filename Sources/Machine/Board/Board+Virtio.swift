@@ -24,6 +24,12 @@ extension Board {
     var devices: [AttachedDevice] = []
     var threads = try QueueThreads(configuration)
     for (index, disk) in configuration.disks.enumerated() {
+      if let isolated = attachments.isolated {
+        devices.append(
+          AttachedDevice(device: isolated.disks[index], address: disk.address, label: disk.path)
+        )
+        continue
+      }
       let options = try disk.options(
         queueCount: configuration.processorCount,
         clock: attachments.clock

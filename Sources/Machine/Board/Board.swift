@@ -26,6 +26,8 @@ final class Board {
     var sockets: VsockSockets?
     /// The devices that other processes serve, in order; those that are missing do nothing.
     var remotes: [any VirtioDevice] = []
+    /// The devices of ours that have processes of their own; `nil` if none has.
+    var isolated: IsolatedDevices?
     /// Who takes power-off, reset and exit.
     var system: any SystemControl
     /// The time.

@@ -60,6 +60,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var balloon: Balloon?
   /// The devices that other processes serve, in order.
   public var remotes: [Remote] = []
+  /// Which devices have processes of their own.
+  public var isolation = Isolation.none
   /// What virtio devices are attached to.
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.

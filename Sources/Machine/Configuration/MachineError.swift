@@ -42,6 +42,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case interruptState(path: String, reason: String)
   /// The process that is to serve a device is not there, or is no good.
   case remoteDevice(option: String, reason: String)
+  /// The process of a device of ours does not serve it.
+  case isolatedDevice(String, reason: String)
   /// A stream cannot be opened.
   case stream(path: String, reason: String)
 
@@ -89,6 +91,9 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .vsockSocket(let option, let reason):
       "\(option): \(reason); name a path that can be made and that nobody listens on"
     case .interruptState(let path, let reason): "\(path): \(reason)"
+    case .isolatedDevice(let name, let reason):
+      "\(name): its own process does not serve it: \(reason); what it says itself is above, and "
+        + "--isolate none has no such process"
     case .remoteDevice(let option, let reason):
       "\(option): \(reason); start a back end for such a device there first, such as apus serve"
     case .stream(let path, let reason):

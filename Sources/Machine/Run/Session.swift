@@ -24,6 +24,8 @@ final class Session {
   private let signals: SignalQueue
   private let serial: StreamPort
   private let console: HostConsole
+  // The disks, networks and sockets are here or in processes of their own.
+  private let isolated: IsolatedDevices?
   private let disks: [DiskSource]
   private let networks: [any NetBackend]
   private let sockets: VsockSockets?
@@ -55,9 +57,11 @@ final class Session {
       ports: configuration.ports,
       onQuit: quit
     )
-    disks = try configuration.disks.map { try $0.open() }
-    networks = try configuration.networks.map { try NetworkLink.open($0) }
-    sockets = try configuration.vsock?.listen()
+    isolated =
+      configuration.isolation == .none ? nil : try IsolatedDevices(configuration)
+    disks = try isolated == nil ? configuration.disks.map { try $0.open() } : []
+    networks = try isolated == nil ? configuration.networks.map { try NetworkLink.open($0) } : []
+    sockets = try isolated == nil ? configuration.vsock?.listen() : nil
     remotes = try RemoteLink.open(configuration)
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
@@ -95,6 +99,7 @@ final class Session {
         networks: networks,
         sockets: sockets,
         remotes: remotes,
+        isolated: isolated,
         system: control,
         clock: clock
       )
@@ -245,6 +250,7 @@ final class Session {
           }
         } else if signal == SIGUSR2 {
           resize(board.disks)
+          isolated?.resizeDisks()
         } else if deadline == nil, board.powerManagement.isPowerButtonEnabled {
           logger.notice("signal \(signal): power button pressed")
           current.noteStopping()

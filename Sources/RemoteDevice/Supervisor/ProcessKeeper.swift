@@ -109,13 +109,16 @@ final class ProcessKeeper: Sendable {
         program.path,
         program.arguments,
         environment: program.environment,
-        descriptors: [null.rawValue, null.rawValue, STDERR_FILENO, pair.far.rawValue] + program.descriptors,
+        descriptors: [null.rawValue, null.rawValue, STDERR_FILENO, pair.far.rawValue]
+          + program.descriptors,
         hasOwnGroup: true
       )
       try FileIO.setNonBlocking(pair.near.rawValue)
       let id = child.id
+      let line = try OwnedFileDescriptor(duplicating: pair.near.rawValue)
       hand(consume pair, id)
       let end = watch(&child)
+      waitForHangUp(line)
       // Whoever has not taken it yet would find nobody there.
       state.withLock { $0.connection = nil }
       if isWell { count = 0 }
@@ -158,7 +161,24 @@ final class ProcessKeeper: Sendable {
     }
   }
 
+  /// Waits until no process of the device's has its end of the connection, which a process may have left to one
+  /// that it has started: two that serve the same rings would do requests twice.
+  private func waitForHangUp(_ line: borrowing OwnedFileDescriptor) {
+    let end = MonotonicClock.nanoseconds &+ Self.grace
+    while MonotonicClock.nanoseconds < end {
+      var list = PollList()
+      let place = list.add(line.rawValue, for: .readable)
+      list.wait(timeout: 10)
+      if list.hasHungUp(place) { return }
+      // It may be readable all the time.
+      usleep(500)
+    }
+    logger.error("\(name): something that its process has started does not end")
+  }
+
   private func ended(_ child: inout ChildProcess) -> End {
+    // What it has started goes with it.
+    child.signalGroup(SIGKILL)
     let ending = child.wait()
     if let end = wanted { return end }
     if let complaint = state.withLock({ $0.complaint }) {

@@ -4,7 +4,7 @@
 /// more die in a row that were not, the longer the pause.
 public struct RestartPolicy: Equatable, Sendable {
   /// How long a process must have served to be well, in nanoseconds.
-  public var wellAfter: UInt64 = 500_000_000
+  public var wellAfter: UInt64 = 250_000_000
   /// The pause before the second in a row, in nanoseconds; it doubles for each that follows.
   public var firstPause: UInt64 = 20_000_000
   /// The longest pause, in nanoseconds.
