@@ -68,6 +68,7 @@ public final class MSIX: Sendable {
   ///   - tableOffset: Where in the BAR the table starts, a multiple of 8.
   ///   - pendingOffset: Where in the BAR the pending bits start, a multiple of 8.
   ///   - configuration: The function's registers, with the BAR in them.
+  ///   - offset: Where the capability is, if it is in the list already; else it is appended.
   ///   - allocator: Where the interrupts come from.
   /// - Throws: What `allocator` throws.
   public init(
@@ -76,6 +77,7 @@ public final class MSIX: Sendable {
     tableOffset: UInt64,
     pendingOffset: UInt64,
     in configuration: PCIConfigurationSpace,
+    at offset: Int? = nil,
     from allocator: any MessageInterruptAllocator
   ) throws {
     precondition((1...2048).contains(vectorCount), "MSI-X with \(vectorCount) vectors")
@@ -105,7 +107,16 @@ public final class MSIX: Sendable {
     let body =
       [UInt8(truncatingIfNeeded: last), UInt8(truncatingIfNeeded: last >> 8)]
       + words.flatMap { word in (0..<4).map { UInt8(truncatingIfNeeded: word >> (8 * $0)) } }
-    let start = configuration.addCapability(.msix, body, writable: [0x00, 0xC0])
+    let start: Int
+    if let offset {
+      for (index, byte) in body.enumerated() {
+        let mask: UInt32 = index == 1 ? 0xC0 : 0
+        configuration.define(offset + 2 + index, width: 1, UInt32(byte), writable: mask)
+      }
+      start = offset
+    } else {
+      start = configuration.addCapability(.msix, body, writable: [0x00, 0xC0])
+    }
     controlOffset = start + 2
     configuration.setMessageControl(controlOffset)
   }
@@ -143,7 +154,7 @@ public final class MSIX: Sendable {
   }
 
   /// Masks every vector and forgets what is pending; message control was reset before.
-  func reset() {
+  public func reset() {
     state.withLock { state in
       for vector in interrupts.indices {
         state.entries[vector].isMasked = true

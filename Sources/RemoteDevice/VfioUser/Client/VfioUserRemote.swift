@@ -1,0 +1,66 @@
+import HostOS
+public import Logging
+import PCI
+import Synchronization
+
+/// A vfio-user server at a socket, whose device is a function of one board after the other.
+///
+/// Owned by whoever runs the machine; a thread of its own reads what the server says, and looks for another
+/// server when one is gone.
+public final class VfioUserRemote: RemoteFunctionMaker {
+  /// Where the server is, and how it is treated.
+  public struct Options: Sendable {
+    /// Where the server listens.
+    public var path: String
+    /// The device's name in log lines and of its thread, such as `remote0`.
+    public var name: String
+    /// How long a server may take for one thing that is asked of it, in seconds.
+    public var patience = 5
+
+    /// Describes the device of the server at `path`.
+    public init(path: String, name: String) {
+      self.path = path
+      self.name = name
+    }
+  }
+
+  private let core: VfioUserCore
+  private let thread: Mutex<Thread?>
+
+  /// Connects to the server, which must be there.
+  ///
+  /// - Throws: ``VfioUserError`` for what it did wrong, or `SystemError` if the host failed.
+  public init(_ options: Options, logger: Logger) throws {
+    let core = try VfioUserCore(options, logger: logger)
+    self.core = core
+    thread = Mutex(try Thread(options.name) { core.run() })
+  }
+
+  deinit {
+    core.finish()
+    guard let thread = thread.withLock({ $0.take() }) else { return }
+    // A function may hold the last of us while the thread looks at it: the thread then ends by itself.
+    if core.isRunHere { thread.detach() } else { thread.join() }
+  }
+
+  /// The device's name.
+  public var name: String { core.options.name }
+  /// What the device is.
+  var shape: VfioUserShape { core.shape }
+  /// The server, if one is there.
+  var connection: VfioUserLink? { core.connection }
+
+  /// Makes the function of a board.
+  ///
+  /// - Throws: ``VfioUserError`` if the server does not take the board.
+  public func makeFunction(_ wiring: RemoteWiring) throws -> any RemotePCIFunction {
+    let function = try VfioUserFunction(self, wiring, logger: core.logger)
+    try core.attach(function)
+    return function
+  }
+
+  /// Has the thread look anew at what it waits for.
+  func wake() { core.wakeUp() }
+
+  func detach(_ function: VfioUserFunction) { core.detach(function) }
+}
