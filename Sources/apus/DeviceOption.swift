@@ -9,13 +9,13 @@ struct DeviceOption: ExpressibleByArgument {
 
   init?(argument: String) {
     let parts = OptionParts(argument)
-    guard let kind = VhostUserKind(rawValue: parts.first) else { return nil }
+    guard let kind = MachineConfiguration.Remote.Kind(parts.first) else { return nil }
     var (socket, macAddress, address): (String?, MACAddress?, UInt64?)
     for (name, value) in parts.rest {
       guard let value else { return nil }
       switch (name, kind) {
       case ("socket", _): socket = value
-      case ("mac", .network):
+      case ("mac", .vhostUser(.network)):
         guard let new = MACAddress(value), !new.isMulticast else { return nil }
         macAddress = new
       case ("slot", _), ("address", _):
@@ -34,7 +34,16 @@ struct DeviceOption: ExpressibleByArgument {
   }
 }
 
-extension VhostUserKind {
+extension MachineConfiguration.Remote.Kind {
+  /// Every kind.
+  private static var all: [Self] { VhostUserKind.allCases.map { .vhostUser($0) } + [.vfioUser] }
+
+  /// The kind that a user names so.
+  fileprivate init?(_ text: String) {
+    guard let kind = Self.all.first(where: { $0.text == text }) else { return nil }
+    self = kind
+  }
+
   /// All kinds, for a list in a sentence.
-  static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+  static var names: String { all.map(\.text).joined(separator: ", ") }
 }

@@ -106,7 +106,7 @@ struct Run: ParsableCommand {
   @Option(
     name: .customLong("device"),
     help: ArgumentHelp(
-      "A device that another process serves: \(VhostUserKind.names), with ,socket=PATH[,slot=N], and for "
+      "A device that another process serves: \(MachineConfiguration.Remote.Kind.names), with ,socket=PATH[,slot=N], and for "
         + "a network interface [,mac=M]. Repeat for more.",
       valueName: "device"
     )

@@ -61,23 +61,25 @@ import Virtio
   }
 
   @Test func devicesOfOtherProcessesHaveAKindAndASocket() {
-    let disk = MachineConfiguration.Remote(.block, socket: "/run/a,b", address: 7)
+    let disk = MachineConfiguration.Remote(.vhostUser(.block), socket: "/run/a,b", address: 7)
     #expect(DeviceOption(argument: "vhost-user-blk,slot=7,socket=/run/a,,b")?.remote == disk)
     let net = MachineConfiguration.Remote(
-      .network,
+      .vhostUser(.network),
       socket: "n",
       macAddress: MACAddress(0x5254_00AB_CDEF)
     )
     #expect(
       DeviceOption(argument: "vhost-user-net,socket=n,mac=52:54:00:ab:cd:ef")?.remote == net
     )
+    let function = MachineConfiguration.Remote(.vfioUser, socket: "f", address: 3)
+    #expect(DeviceOption(argument: "vfio-user,socket=f,slot=3")?.remote == function)
   }
 
   @Test(arguments: [
     "", "vhost-user-blk", "vhost-user-blk,socket=", "vhost-user-fs,socket=a", "socket=a",
     "vhost-user-blk,socket=a,mac=52:54:00:ab:cd:ef",
     "vhost-user-net,socket=a,mac=01:54:00:ab:cd:ef",
-    "vhost-user-blk,socket=a,bogus",
+    "vhost-user-blk,socket=a,bogus", "vfio-user", "vfio-user,socket=a,mac=52:54:00:ab:cd:ef",
   ])
   func refusesWhatIsNoDevice(text: String) {
     #expect(DeviceOption(argument: text) == nil)

@@ -22,9 +22,10 @@ extension Board {
     }
     for (index, remote) in configuration.remotes.enumerated() {
       let isThere = attachments.remotes.indices.contains(index)
-      let device = isThere ? attachments.remotes[index] : DetachedRemote(remote, index)
+      let device =
+        isThere ? attachments.remotes[index] : RemoteLink.detached(remote, index)
       devices.append(
-        AttachedDevice(device: device, address: remote.address, label: remote.text)
+        AttachedDevice(device, address: remote.address, label: remote.text)
       )
     }
     if let vsock = configuration.vsock {

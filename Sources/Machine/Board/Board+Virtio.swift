@@ -4,17 +4,28 @@ import Interrupts
 import Logging
 import PCI
 import Platform
+import RemoteDevice
 import Virtio
 
 /// The virtio devices, and where each is attached.
 extension Board {
   /// A device, and where it is to sit.
   struct AttachedDevice {
-    let device: any VirtioDevice
+    let device: RemoteLink.Device
     /// The device number or register address that the user chose.
     let address: UInt64?
     /// What messages call it: the file of a disk, or the option.
     let label: String
+
+    init(_ device: RemoteLink.Device, address: UInt64?, label: String) {
+      self.device = device
+      self.address = address
+      self.label = label
+    }
+
+    init(device: any VirtioDevice, address: UInt64?, label: String) {
+      self.init(.virtio(device), address: address, label: label)
+    }
 
     /// The option that it comes from, up to its place.
     var option: String { label.hasPrefix("--") ? label : "--disk \(label)" }
@@ -69,21 +80,55 @@ extension Board {
     for (device, place) in zip(devices, slots) {
       let slot = UInt8(truncatingIfNeeded: place)
       let gsi = PCIInterruptRouting.gsi(device: slot, pin: .a)
-      let transport = try PCITransport(
-        device.device,
-        memory: memory,
-        line: try plane.makeLine(gsi),
-        messages: plane,
-        doorbells: plane,
-        features: ringFeatures,
-        logger: Logger(label: device.device.name)
-      )
-      // PCI 3.0, 6.2.4: firmware leaves the line it chose here; drivers that know no ACPI use it.
-      transport.configuration.store(gsi, 0x3C, width: 1)
-      try allocator.assign(to: transport)
-      try pci.add(transport, at: PCIAddress(device: slot))
-      controllers.append(transport.controller)
-      note(device.device.name, gsi: gsi)
+      let function: any PCIFunction
+      switch device.device {
+      case .virtio(let device): function = try makeTransport(device, gsi)
+      case .function(let maker): function = try makeFunction(maker, gsi, device.label)
+      }
+      if function.configuration.interruptPin != nil {
+        // PCI 3.0, 6.2.4: firmware leaves the line it chose here; drivers that know no ACPI use it.
+        function.configuration.store(gsi, 0x3C, width: 1)
+        note(device.device.name, gsi: gsi)
+      }
+      try allocator.assign(to: function)
+      try pci.add(function, at: PCIAddress(device: slot))
+    }
+  }
+
+  private func makeTransport(
+    _ device: any VirtioDevice,
+    _ gsi: UInt32
+  ) throws -> any PCIFunction {
+    let transport = try PCITransport(
+      device,
+      memory: memory,
+      line: try plane.makeLine(gsi),
+      messages: plane,
+      doorbells: plane,
+      features: ringFeatures,
+      logger: Logger(label: device.name)
+    )
+    controllers.append(transport.controller)
+    return transport
+  }
+
+  private func makeFunction(
+    _ maker: any RemoteFunctionMaker,
+    _ gsi: UInt32,
+    _ label: String
+  ) throws -> any PCIFunction {
+    let wiring = RemoteWiring(
+      memory: memory,
+      line: try plane.makeResampledLine(gsi, on: try makeInterruptEvents()),
+      messages: plane,
+      doorbells: plane
+    )
+    do {
+      let function = try maker.makeFunction(wiring)
+      remoteFunctions.append(function)
+      return function
+    } catch let error as VfioUserError {
+      throw MachineError.remoteDevice(option: label, reason: "\(error)")
     }
   }
 
@@ -103,23 +148,25 @@ extension Board {
       )
     }
     let addresses = try places(devices, from: all, kind: "virtio-mmio") { hex($0) }
-    for (index, (device, address)) in zip(devices, addresses).enumerated() {
+    for (index, (attached, address)) in zip(devices, addresses).enumerated() {
+      // The configuration was checked: there is nothing else.
+      guard case .virtio(let device) = attached.device else { continue }
       let gsi = PCIInterruptRouting.firstGSI + UInt32(index % PCIInterruptRouting.count)
       let transport = try MMIOTransport(
-        device.device,
+        device,
         at: GuestAddress(address),
         memory: memory,
         line: try plane.makeLine(gsi),
         doorbells: plane,
         features: ringFeatures,
-        logger: Logger(label: device.device.name)
+        logger: Logger(label: device.name)
       )
-      try memoryBus.add(transport, device.device.name, at: address, MMIOTransport.windowCount)
+      try memoryBus.add(transport, device.name, at: address, MMIOTransport.windowCount)
       virtioMMIO.append(
         ACPIConfiguration.VirtioMMIO(address: GuestAddress(address), count: step, interrupt: gsi)
       )
       controllers.append(transport.controller)
-      note(device.device.name, gsi: gsi)
+      note(device.name, gsi: gsi)
     }
   }
 

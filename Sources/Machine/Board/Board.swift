@@ -5,6 +5,7 @@ import Interrupts
 import Logging
 import PCI
 import Platform
+import RemoteDevice
 import Virtio
 
 /// The machine without its processors: memory, buses and devices, wired as the guest finds them.
@@ -25,7 +26,7 @@ final class Board {
     /// The host's side of the guest's sockets; `nil` if there are none.
     var sockets: VsockSockets?
     /// The devices that other processes serve, in order; those that are missing do nothing.
-    var remotes: [any VirtioDevice] = []
+    var remotes: [RemoteLink.Device] = []
     /// The devices of ours that have processes of their own; `nil` if none has.
     var isolated: IsolatedDevices?
     /// Who takes power-off, reset and exit.
@@ -51,6 +52,9 @@ final class Board {
   /// The network interfaces, and the balloon, for the report.
   var networks: [Net] = []
   var balloon: Balloon?
+  /// The PCI functions that other processes serve.
+  var remoteFunctions: [any RemotePCIFunction] = []
+  private var interruptEvents: InterruptEvents?
   /// The virtio devices' registers, whatever transport they are behind.
   var controllers: [VirtioDeviceController] = []
   /// The memory-mapped transports, for the firmware's tables.
@@ -118,6 +122,7 @@ final class Board {
   /// No vCPU runs any more.
   func stop() {
     for controller in controllers { controller.reset() }
+    for function in remoteFunctions { function.stop() }
     plane.disconnect()
   }
 
@@ -136,6 +141,14 @@ final class Board {
       systemControlInterrupt: Self.systemControlInterrupt
     )
     return ACPITables(of: machine, at: MemoryMap.acpiTables.lowerBound)
+  }
+
+  /// The eventfds by which other processes drive pins, made when the first is.
+  func makeInterruptEvents() throws -> InterruptEvents {
+    if let interruptEvents { return interruptEvents }
+    let events = InterruptEvents(plane.router, on: try InterruptEventLoop())
+    interruptEvents = events
+    return events
   }
 
   /// Remembers which interrupt a device has.

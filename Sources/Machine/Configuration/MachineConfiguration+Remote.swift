@@ -4,8 +4,24 @@ public import Virtio
 extension MachineConfiguration {
   /// A device that another process serves.
   public struct Remote: Equatable, Sendable {
+    /// What is spoken with the process, and with that what it can serve.
+    public enum Kind: Hashable, Sendable {
+      /// vhost-user: a virtio device of this kind.
+      case vhostUser(VhostUserKind)
+      /// vfio-user: any PCI function.
+      case vfioUser
+
+      /// How a user names it.
+      public var text: String {
+        switch self {
+        case .vhostUser(let kind): kind.rawValue
+        case .vfioUser: "vfio-user"
+        }
+      }
+    }
+
     /// What kind of device that is.
-    public var kind: VhostUserKind
+    public var kind: Kind
     /// Where the process listens.
     public var socket: String
     /// The address of a network interface; one of its own if not given.
@@ -15,7 +31,7 @@ extension MachineConfiguration {
 
     /// Describes the device of the process that listens at `socket`.
     public init(
-      _ kind: VhostUserKind,
+      _ kind: Kind,
       socket: String,
       macAddress: MACAddress? = nil,
       address: UInt64? = nil
@@ -27,6 +43,13 @@ extension MachineConfiguration {
     }
 
     /// The option that this is.
-    public var text: String { "--device \(kind.rawValue),socket=\(socket)" }
+    public var text: String { "--device \(kind.text),socket=\(socket)" }
+  }
+
+  func validateRemotes() throws(MachineError) {
+    guard transport == .mmio else { return }
+    if let remote = remotes.first(where: { $0.kind == .vfioUser }) {
+      throw .needsPCI(option: remote.text)
+    }
   }
 }

@@ -111,5 +111,6 @@ public struct MachineConfiguration: Equatable, Sendable {
     try validateNetworks()
     try validateVsock()
     try validateBalloon()
+    try validateRemotes()
   }
 }

@@ -44,6 +44,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case remoteDevice(option: String, reason: String)
   /// The process of a device of ours does not serve it.
   case isolatedDevice(String, reason: String)
+  /// A device is a PCI function, and there is no PCI for devices.
+  case needsPCI(option: String)
   /// A stream cannot be opened.
   case stream(path: String, reason: String)
 
@@ -96,6 +98,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
         + "--isolate none has no such process"
     case .remoteDevice(let option, let reason):
       "\(option): \(reason); start a back end for such a device there first, such as apus serve"
+    case .needsPCI(let option):
+      "\(option): the device is a PCI function; leave --transport mmio out"
     case .stream(let path, let reason):
       "\(path): \(reason); name a path that can be made and written"
     }

@@ -18,6 +18,18 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
   /// Lets go of the controllers; no vCPU runs any more. What is signalled from here on is lost.
   func disconnect()
 
+  /// Makes a line of a GSI that another process drives through eventfds.
+  ///
+  /// - Parameters:
+  ///   - gsi: The GSI.
+  ///   - events: Waits for eventfds that the kernel does not.
+  /// - Returns: A line that is not connected.
+  /// - Throws: ``InterruptError``.
+  func makeResampledLine(
+    _ gsi: UInt32,
+    on events: InterruptEvents
+  ) throws -> any ResampledLine
+
   /// The interrupts of processor `index`, for its run loop; `nil` if the kernel does all.
   func makeProcessorInterrupts(_ index: Int) throws -> (any ProcessorInterrupts)?
 
@@ -49,6 +61,13 @@ extension MachinePlane {
   var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { [] }
   func counters(of pin: ControllerPin) -> InterruptCounters { InterruptCounters() }
   var lineReport: [InterruptRouter.LineReport] { router.report }
+
+  func makeResampledLine(
+    _ gsi: UInt32,
+    on events: InterruptEvents
+  ) throws -> any ResampledLine {
+    EventLine(GSI(gsi), events)
+  }
 
   /// Adds a source of a GSI.
   func makeLine(_ gsi: UInt32) throws(InterruptError) -> InterruptSource {

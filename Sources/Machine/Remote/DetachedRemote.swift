@@ -6,8 +6,8 @@ final class DetachedRemote: VirtioDevice {
   let type: VirtioDeviceType
   let name: String
 
-  init(_ remote: MachineConfiguration.Remote, _ index: Int) {
-    type = remote.kind.type
+  init(_ kind: VhostUserKind, _ index: Int) {
+    type = kind.type
     name = RemoteLink.name(index)
   }
 

@@ -5,23 +5,62 @@ import Virtio
 
 /// Connects to the processes that serve a machine's devices.
 enum RemoteLink {
+  /// What a process serves: a device for one of our transports, or a PCI function with all that belongs to it.
+  enum Device {
+    case virtio(any VirtioDevice)
+    case function(any RemoteFunctionMaker)
+
+    /// What messages call it.
+    var name: String {
+      switch self {
+      case .virtio(let device): device.name
+      case .function(let maker): maker.name
+      }
+    }
+  }
+
   /// The devices, in order.
-  static func open(_ configuration: MachineConfiguration) throws -> [any VirtioDevice] {
+  static func open(_ configuration: MachineConfiguration) throws -> [Device] {
     try configuration.remotes.enumerated().map { index, remote in
+      do {
+        return try open(remote, index, configuration)
+      } catch let error as VhostUserBackEndError {
+        throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
+      } catch let error as VfioUserError {
+        throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
+      } catch let error as SystemError {
+        throw MachineError.remoteDevice(option: remote.text, reason: error.reason)
+      }
+    }
+  }
+
+  private static func open(
+    _ remote: MachineConfiguration.Remote,
+    _ index: Int,
+    _ configuration: MachineConfiguration
+  ) throws -> Device {
+    let logger = Logger(label: name(index))
+    switch remote.kind {
+    case .vhostUser(let kind):
       var options = VhostUserRemote.Options(
-        remote.kind,
+        kind,
         path: remote.socket,
         name: name(index),
         queueLimit: configuration.processorCount
       )
       options.address = remote.macAddress ?? NetworkLink.address(named: remote.text)
-      do {
-        return try VhostUserRemote(options, logger: Logger(label: name(index)))
-      } catch let error as VhostUserBackEndError {
-        throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
-      } catch let error as SystemError {
-        throw MachineError.remoteDevice(option: remote.text, reason: error.reason)
-      }
+      return .virtio(try VhostUserRemote(options, logger: logger))
+    case .vfioUser:
+      let options = VfioUserRemote.Options(path: remote.socket, name: name(index))
+      return .function(try VfioUserRemote(options, logger: logger))
+    }
+  }
+
+  /// A device of a machine that is only described.
+  static func detached(_ remote: MachineConfiguration.Remote, _ index: Int) -> Device {
+    switch remote.kind {
+    case .vhostUser(let kind): .virtio(DetachedRemote(kind, index))
+    case .vfioUser: .function(DetachedFunction.Maker(remote, index))
     }
   }
 

@@ -30,7 +30,7 @@ final class Session {
   private let networks: [any NetBackend]
   private let sockets: VsockSockets?
   // For all restarts: a process that is away just then comes back.
-  private let remotes: [any VirtioDevice]
+  private let remotes: [RemoteLink.Device]
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let logger = Logger(label: "machine")
