@@ -20,6 +20,8 @@ extension MemoryMap {
   public static var pciWindow32: Range<GuestAddress> {
     GuestAddress(0xC000_0000)..<GuestAddress(0xE000_0000)
   }
+  /// Where port BARs are placed, of devices that other processes bring.
+  public static var pciPorts: Range<UInt64> { 0xC000..<0x1_0000 }
   /// The memory-mapped configuration space of PCI bus 0: 4 KiB for each of 256 functions.
   public static var ecam: Range<GuestAddress> {
     GuestAddress(0xE000_0000)..<GuestAddress(0xE010_0000)

@@ -107,7 +107,8 @@ struct Run: ParsableCommand {
     name: .customLong("device"),
     help: ArgumentHelp(
       "A device that another process serves: \(MachineConfiguration.Remote.Kind.names), with ,socket=PATH[,slot=N], and for "
-        + "a network interface [,mac=M]. Repeat for more.",
+        + "a network interface [,mac=M]; or mpqemu[,slot=N],exec=COMMAND, where {fd} in the command, or its end, is "
+        + "the number of a connected socket. Repeat for more.",
       valueName: "device"
     )
   )

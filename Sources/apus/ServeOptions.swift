@@ -71,7 +71,7 @@ struct ServeOptions: ParsableArguments {
   /// Checks that there is one peer.
   func validate() throws {
     guard [vhostUser, vfioUser, mpqemu].compactMap({ $0 }).count == 1 else {
-      throw ValidationError("Say for whom: one of --vhost-user, --vfio-user and --mpqemu.")
+      throw ValidationError("say for whom: one of --vhost-user, --vfio-user and --mpqemu")
     }
   }
 

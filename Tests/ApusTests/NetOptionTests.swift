@@ -1,4 +1,5 @@
 import Machine
+import RemoteDevice
 import Testing
 import Virtio
 
@@ -73,6 +74,15 @@ import Virtio
     )
     let function = MachineConfiguration.Remote(.vfioUser, socket: "f", address: 3)
     #expect(DeviceOption(argument: "vfio-user,socket=f,slot=3")?.remote == function)
+    let listening = MachineConfiguration.Remote(
+      .mpqemu(MPQEMURemote(.socket("r"), generation: .v8)),
+      socket: "r"
+    )
+    #expect(DeviceOption(argument: "mpqemu,socket=r,generation=v8")?.remote == listening)
+    let started = DeviceOption(argument: "mpqemu,slot=5,exec=qemu -device a,id=b -c {fd}")?.remote
+    #expect(started?.kind == .mpqemu(MPQEMURemote(.command("qemu -device a,id=b -c {fd}"))))
+    #expect(started?.address == 5)
+    #expect(started?.text == "--device mpqemu,exec=qemu -device a,id=b -c {fd}")
   }
 
   @Test(arguments: [
@@ -80,6 +90,9 @@ import Virtio
     "vhost-user-blk,socket=a,mac=52:54:00:ab:cd:ef",
     "vhost-user-net,socket=a,mac=01:54:00:ab:cd:ef",
     "vhost-user-blk,socket=a,bogus", "vfio-user", "vfio-user,socket=a,mac=52:54:00:ab:cd:ef",
+    "mpqemu", "mpqemu,socket=", "mpqemu,exec=", "mpqemu,socket=a,exec=b", "mpqemu,generation=v8",
+    "mpqemu,socket=a,generation=v7", "mpqemu,socket=a,mac=52:54:00:ab:cd:ef",
+    "vhost-user-blk,exec=a", "vfio-user,socket=a,generation=v8",
   ])
   func refusesWhatIsNoDevice(text: String) {
     #expect(DeviceOption(argument: text) == nil)

@@ -75,7 +75,11 @@ extension Board {
     let slots = try places(devices, from: Array(1...31), kind: "PCI") { "PCI device \($0)" }
     var allocator = PCIResourceAllocator(
       memory32: PCIWindow(MemoryMap.pciWindow32),
-      memory64: PCIWindow(map.pciWindow64)
+      memory64: PCIWindow(map.pciWindow64),
+      ports: PCIWindow(
+        base: MemoryMap.pciPorts.lowerBound,
+        size: UInt64(MemoryMap.pciPorts.count)
+      )
     )
     for (device, place) in zip(devices, slots) {
       let slot = UInt8(truncatingIfNeeded: place)
@@ -128,6 +132,10 @@ extension Board {
       remoteFunctions.append(function)
       return function
     } catch let error as VfioUserError {
+      throw MachineError.remoteDevice(option: label, reason: "\(error)")
+    } catch let error as MPQEMUError {
+      throw MachineError.remoteDevice(option: label, reason: "\(error)")
+    } catch let error as MPQEMUProxyError {
       throw MachineError.remoteDevice(option: label, reason: "\(error)")
     }
   }

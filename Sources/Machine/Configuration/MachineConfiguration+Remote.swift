@@ -10,12 +10,15 @@ extension MachineConfiguration {
       case vhostUser(VhostUserKind)
       /// vfio-user: any PCI function.
       case vfioUser
+      /// The multi-process protocol, with a process that listens or is started: any conventional PCI function.
+      case mpqemu(MPQEMURemote)
 
       /// How a user names it.
       public var text: String {
         switch self {
         case .vhostUser(let kind): kind.rawValue
         case .vfioUser: "vfio-user"
+        case .mpqemu: "mpqemu"
         }
       }
     }
@@ -43,12 +46,22 @@ extension MachineConfiguration {
     }
 
     /// The option that this is.
-    public var text: String { "--device \(kind.text),socket=\(socket)" }
+    public var text: String {
+      if case .mpqemu(let remote) = kind, case .command(let command) = remote.endpoint {
+        return "--device mpqemu,exec=\(command)"
+      }
+      return "--device \(kind.text),socket=\(socket)"
+    }
+
+    /// Whether it brings a PCI function of its own, and no device for our transports.
+    var isFunction: Bool {
+      if case .vhostUser = kind { false } else { true }
+    }
   }
 
   func validateRemotes() throws(MachineError) {
     guard transport == .mmio else { return }
-    if let remote = remotes.first(where: { $0.kind == .vfioUser }) {
+    if let remote = remotes.first(where: \.isFunction) {
       throw .needsPCI(option: remote.text)
     }
   }

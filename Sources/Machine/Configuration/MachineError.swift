@@ -97,7 +97,9 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(name): its own process does not serve it: \(reason); what it says itself is above, and "
         + "--isolate none has no such process"
     case .remoteDevice(let option, let reason):
-      "\(option): \(reason); start a back end for such a device there first, such as apus serve"
+      option.contains(",exec=")
+        ? "\(option): \(reason); look at what the command says, and that it serves socket {fd}"
+        : "\(option): \(reason); start a back end for such a device there first, such as apus serve"
     case .needsPCI(let option):
       "\(option): the device is a PCI function; leave --transport mmio out"
     case .stream(let path, let reason):

@@ -91,6 +91,10 @@ final class KernelPlane: MachinePlane {
 
   func makeProcessorInterrupts(_ index: Int) -> (any ProcessorInterrupts)? { nil }
 
+  func makeResampledLine(_ gsi: UInt32, on events: InterruptEvents) -> any ResampledLine {
+    KernelEventLine(GSI(gsi), lines)
+  }
+
   func makeMessageInterrupt() throws -> any MessageInterrupt { try KernelMessage(routes) }
 
   func attach(_ doorbell: Doorbell, to event: EventFD) throws { try vm.attach(doorbell, to: event) }

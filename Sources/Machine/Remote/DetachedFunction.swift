@@ -10,7 +10,7 @@ final class DetachedFunction: RemotePCIFunction {
     let name: String
 
     init(_ remote: MachineConfiguration.Remote, _ index: Int) {
-      name = "\(RemoteLink.name(index)) (\(remote.kind.text) at \(remote.socket))"
+      name = "\(RemoteLink.name(index)) (\(remote.text.dropFirst("--device ".count)))"
     }
 
     func makeFunction(_ wiring: RemoteWiring) -> any RemotePCIFunction {

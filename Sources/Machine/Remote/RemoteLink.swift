@@ -28,6 +28,10 @@ enum RemoteLink {
         throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
       } catch let error as VfioUserError {
         throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
+      } catch let error as MPQEMUError {
+        throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
+      } catch let error as MPQEMUProxyError {
+        throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
       } catch let error as SystemError {
         throw MachineError.remoteDevice(option: remote.text, reason: error.reason)
       }
@@ -53,6 +57,8 @@ enum RemoteLink {
     case .vfioUser:
       let options = VfioUserRemote.Options(path: remote.socket, name: name(index))
       return .function(try VfioUserRemote(options, logger: logger))
+    case .mpqemu(let process):
+      return .function(try MPQEMUDevice(process, name: name(index), logger: logger))
     }
   }
 
@@ -60,7 +66,7 @@ enum RemoteLink {
   static func detached(_ remote: MachineConfiguration.Remote, _ index: Int) -> Device {
     switch remote.kind {
     case .vhostUser(let kind): .virtio(DetachedRemote(kind, index))
-    case .vfioUser: .function(DetachedFunction.Maker(remote, index))
+    case .vfioUser, .mpqemu: .function(DetachedFunction.Maker(remote, index))
     }
   }
 

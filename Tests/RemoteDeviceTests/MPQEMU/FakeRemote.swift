@@ -57,7 +57,10 @@ final class FakeRemote {
     }
   }
 
-  deinit {
+  deinit { hangUp() }
+
+  /// Ends the connection.
+  func hangUp() {
     stop.signal()
     thread?.join()
   }

@@ -13,18 +13,33 @@ import TestSupport
   private static let hasQEMU = access("/usr/bin/qemu-system-x86_64", X_OK) == 0
   private let log = RecordedLog()
 
-  private func connect(_ command: String) throws -> MPQEMUProxy {
-    try MPQEMUProxy(
+  private func connect(_ command: String) throws -> MPQEMUDevice {
+    try MPQEMUDevice(
       MPQEMURemote(.command(command)),
       name: "remote0",
       logger: log.makeLogger()
     )
   }
 
-  private func qemu(_ device: String) throws -> MPQEMUProxy {
+  private func qemu(_ device: String) throws -> MPQEMUDevice {
     try connect(
       "qemu-system-x86_64 -machine x-remote -nodefaults -display none -device \(device),id=d "
         + "-object x-remote-object,id=r,devid=d,fd={fd}"
+    )
+  }
+
+  private func function(
+    _ device: MPQEMUDevice,
+    _ memory: GuestMemory,
+    _ line: RecordingResampledLine
+  ) throws -> any RemotePCIFunction {
+    try device.makeFunction(
+      RemoteWiring(
+        memory: memory,
+        line: line,
+        messages: FakeMessageInterrupts(),
+        doorbells: FakeDoorbells()
+      )
     )
   }
 
@@ -37,8 +52,11 @@ import TestSupport
 
   @Test(.enabled(if: hasQEMU, "qemu-system-x86_64 is missing: apt-get install qemu-system-x86"))
   func theSCSIControllerOfARealRemoteIsDriven() throws {
-    let proxy = try qemu("lsi53c895a")
-    defer { proxy.stop() }
+    let device = try qemu("lsi53c895a")
+    let memory = try GuestMemory(count: 4 << 20)
+    let line = RecordingResampledLine()
+    let proxy = try function(device, memory, line)
+    let (trigger, resample) = try #require(line.events)
     #expect(proxy.configuration.vendorID == 0x1000)
     #expect(proxy.configuration.deviceID == 0x0012)
     #expect(
@@ -47,21 +65,14 @@ import TestSupport
         PCIBAR(2, .memory32(), size: 8192),
       ]
     )
-    #expect(proxy.pin == .a)
-    let bus = PCIRootBus(in: FakePCIAddressSpace())
+    #expect(proxy.configuration.interruptPin == .a)
     let space = FakePCIAddressSpace()
     let other = PCIRootBus(in: space)
-    _ = bus
     var allocator = PCIResourceAllocator(
       memory32: PCIWindow(base: 0xC000_0000, size: 0x1000_0000),
       ports: PCIWindow(base: 0xC000, size: 0x1000)
     )
     try allocator.assign(to: proxy)
-    try proxy.publish()
-    let memory = try GuestMemory(count: 4 << 20)
-    try proxy.share(memory)
-    let (trigger, resample) = (try EventFD(), try EventFD())
-    try proxy.setInterrupt(trigger, resample: resample)
     let address = PCIAddress(device: 3)
     try other.add(proxy, at: address)
     other.write(7, address, 0x04, width: 2)
@@ -103,13 +114,20 @@ import TestSupport
     #expect(other.read(address, 0, width: 4) == 0x0012_1000)
     other.reset()
     #expect(other.read(address, 0x10, width: 4) == ports | 1)
+
+    // The next board's: a QEMU remote takes new memory and eventfds at any time.
+    proxy.stop()
+    let next = RecordingResampledLine()
+    let again = try function(device, try GuestMemory(count: 8 << 20), next)
+    #expect(again.readConfiguration(0, width: 4) == 0x0012_1000)
+    #expect(next.events != nil)
     #expect(log.notices == [])
   }
 
   @Test(.enabled(if: hasQEMU, "qemu-system-x86_64 is missing: apt-get install qemu-system-x86"))
   func theTestDeviceOfARealRemoteIsDriven() throws {
-    let proxy = try qemu("pci-testdev")
-    defer { proxy.stop() }
+    let device = try qemu("pci-testdev")
+    let proxy = try function(device, try GuestMemory(count: 4 << 20), RecordingResampledLine())
     #expect(proxy.configuration.vendorID == 0x1B36)
     #expect(proxy.configuration.deviceID == 0x0005)
     #expect(proxy.configuration.bars.map(\.size) == [4096, 256])
@@ -121,7 +139,7 @@ import TestSupport
     let path = folder.path(of: "pid")
     // One that never answers, and does not end by itself.
     #expect(throws: MPQEMUError.unanswered(.readConfiguration, milliseconds: 300)) {
-      try MPQEMUProxy(
+      try MPQEMUDevice(
         MPQEMURemote(
           .command("sh -c 'echo $$ > \(path); exec sleep 1000' {fd}"),
           firstPatience: 300
@@ -135,20 +153,11 @@ import TestSupport
     #expect(kill(number, 0) != 0)
   }
 
-  @Test func aProcessThatDiesIsNamedWithItsReason() throws {
-    #expect(throws: MPQEMUError.self) { try connect("sh -c 'exit 7' {fd}") }
-    #expect(
-      waitUntil {
-        log.notices.contains {
-          $0.contains("its process has ended with code 7")
-            || $0.contains("the connection was closed")
-        }
-      }
-    )
-  }
-
-  @Test func aCommandThatIsNoneEnds() throws {
-    #expect(throws: MPQEMUError.self) { try connect("/none/such {fd}") }
+  @Test(arguments: [("sh -c 'exit 7' {fd}", Int32(7)), ("/none/such {fd}", 127)])
+  func aProcessThatEndsAtOnceIsNamedWithItsCode(command: String, code: Int32) {
+    #expect(throws: MPQEMUError.ended(.exited(code))) { try connect(command) }
+    // Whoever connects says so.
+    #expect(log.notices == [])
   }
 
   private static func line(_ path: String) -> [UInt8] {

@@ -13,7 +13,10 @@ import TestSupport
     let log = RecordedLog()
     let device: FakeRemoteDevice
     let remote: FakeRemote
+    let made: MPQEMUDevice
     let proxy: MPQEMUProxy
+    let line = RecordingResampledLine()
+    let memory: GuestMemory
     let space = FakePCIAddressSpace()
     let bus: PCIRootBus
     let address = PCIAddress(device: 3)
@@ -28,10 +31,20 @@ import TestSupport
       let chosen: FakeRemote.Answer =
         if let answer { answer(device) } else { { device.answer($0) } }
       remote = try FakeRemote(generation, chosen)
-      proxy = try MPQEMUProxy(
+      made = try MPQEMUDevice(
         MPQEMURemote(.socket(remote.path), generation: generation, patience: patience),
         name: "remote0",
         logger: log.makeLogger()
+      )
+      memory = try GuestMemory([(GuestAddress(0), 0x400000), (GuestAddress(1 << 32), 0x100000)])
+      proxy = try MPQEMUProxy(
+        made,
+        RemoteWiring(
+          memory: memory,
+          line: line,
+          messages: FakeMessageInterrupts(),
+          doorbells: FakeDoorbells()
+        )
       )
       bus = PCIRootBus(in: space)
       var allocator = PCIResourceAllocator(
@@ -40,8 +53,8 @@ import TestSupport
         ports: PCIWindow(base: 0xC000, size: 0x1000)
       )
       try allocator.assign(to: proxy)
-      try proxy.publish()
       try bus.add(proxy, at: address)
+      _ = bus.read(address, 0, width: 4)
     }
 
     func read(_ offset: Int, _ width: Int) -> UInt64 { bus.read(address, offset, width: width) }
@@ -65,7 +78,7 @@ import TestSupport
         PCIBAR(2, .memory64(prefetchable: true), size: 65536),
       ]
     )
-    #expect(rig.proxy.pin == .a)
+    #expect(rig.proxy.configuration.interruptPin == .a)
     #expect(rig.read(0x00, 4) == 0x0005_1B36)
     // The addresses that were chosen are the remote's.
     #expect(rig.device.register(0x10, 4) == 0xC001)
@@ -108,7 +121,7 @@ import TestSupport
   @Test func theOldGenerationHearsAHeartbeat() throws {
     let rig = try Rig(.v8)
     #expect(waitUntil { rig.remote.heard.filter { $0 == .ping }.count >= 2 })
-    #expect(rig.proxy.isAlive)
+    #expect(rig.made.isAlive)
   }
 
   @Test func nothingIsAskedThatAQEMURemoteEndsFor() throws {
@@ -177,15 +190,11 @@ import TestSupport
 
   @Test func memoryAndEventfdsAreHandedOver() throws {
     let rig = try Rig()
-    let memory = try GuestMemory([(GuestAddress(0), 0x400000), (GuestAddress(1 << 32), 0x100000)])
-    try rig.proxy.share(memory)
-    let (trigger, resample) = (try EventFD(), try EventFD())
-    try rig.proxy.setInterrupt(trigger, resample: resample)
     #expect(waitUntil { rig.remote.received.count == 4 })
     #expect(
       rig.remote.heard.contains(
         .syncMemory(
-          memory.regions.map {
+          rig.memory.regions.map {
             MPQEMURegion(address: $0.start.rawValue, size: $0.count, offset: $0.fileOffset)
           }
         )
@@ -195,7 +204,31 @@ import TestSupport
       adopting: try OwnedFileDescriptor(duplicating: rig.remote.received[2].rawValue)
     )
     theirs.signal()
-    #expect(trigger.drain() == 1)
+    #expect(rig.line.events?.event.drain() == 1)
+  }
+
+  @Test func aBoardThatEndsTakesAllOfItBack() throws {
+    let rig = try Rig()
+    rig.write(7, 0x04, 2)
+    let heard = rig.heard { rig.proxy.stop() }
+    #expect(rig.line.events == nil)
+    #expect(heard.contains(.reset))
+    #expect(heard.contains(.syncMemory([MPQEMURegion(address: 0, size: 4096, offset: 0)])))
+    #expect(rig.remote.received.count == 7)
+    #expect(rig.device.register(0x04, 2) == 0)
+    // The next board's function is the same device.
+    let next = RecordingResampledLine()
+    let function = try rig.made.makeFunction(
+      RemoteWiring(
+        memory: rig.memory,
+        line: next,
+        messages: FakeMessageInterrupts(),
+        doorbells: FakeDoorbells()
+      )
+    )
+    #expect(next.events != nil)
+    #expect(function.configuration.bars == rig.proxy.configuration.bars)
+    #expect(rig.made.isAlive)
   }
 
   /// What a remote may do wrong, and what is said of it.
@@ -236,8 +269,7 @@ import TestSupport
   @Test(arguments: faults) func aRemoteThatFailsReadsAsOnes(fault: Fault) throws {
     let rig = try Rig(patience: 200) { device in { fault.answer($0, device) } }
     rig.write(7, 0x04, 2)
-    let failed = Flag()
-    rig.proxy.observeFailure { failed.set() }
+    #expect(rig.line.events != nil)
     #expect(rig.space.read(0xC000_0000, width: 4) == 0xFFFF_FFFF)
     #expect(rig.space.read(0xC000_0000, width: 8) == .max)
     rig.space.write(1, 0xC000_0000, width: 4)
@@ -246,8 +278,8 @@ import TestSupport
     rig.write(0, 0x04, 2)
     #expect(rig.space.read(0xC000_0000, width: 4) == 0xFFFF_FFFF)
     rig.bus.reset()
-    #expect(!rig.proxy.isAlive)
-    #expect(failed.isSet)
+    #expect(!rig.made.isAlive)
+    #expect(rig.line.events == nil)
     #expect(rig.log.notices.count == 1)
     #expect(rig.log.notices.first?.contains(fault.line) == true, "\(rig.log.notices)")
     #expect(rig.log.notices.first?.contains("read as ones") == true)
@@ -255,14 +287,15 @@ import TestSupport
 
   @Test func aRemoteThatGoesAwayByItselfIsNoticed() throws {
     let rig = try Rig { device in
-      { message in message.command == .setInterrupt ? nil : device.answer(message) }
+      { message in
+        guard case .writeBAR = message else { return device.answer(message) }
+        return MPQEMUMessage.reply(0).bytes(in: .current)
+      }
     }
-    let failed = Flag()
-    rig.proxy.observeFailure { failed.set() }
-    let (trigger, resample) = (try EventFD(), try EventFD())
-    try rig.proxy.setInterrupt(trigger, resample: resample)
-    #expect(waitUntil { failed.isSet })
+    rig.remote.hangUp()
+    #expect(waitUntil { rig.line.events == nil })
     #expect(rig.log.notices.count == 1)
+    #expect(rig.read(0, 4) == 0xFFFF_FFFF)
   }
 
   @Test(arguments: [
@@ -278,18 +311,12 @@ import TestSupport
       return device.answer(message)
     }
     let error = #expect(throws: MPQEMUProxyError.self) {
-      try MPQEMUProxy(
+      try MPQEMUDevice(
         MPQEMURemote(.socket(remote.path)),
         name: "remote0",
         logger: RecordedLog().makeLogger()
       )
     }
     #expect("\(error.map { "\($0)" } ?? "")".contains(line))
-  }
-
-  private final class Flag: Sendable {
-    private let event = try? EventFD()
-    var isSet: Bool { event.map { isReadable($0.rawValue) } ?? false }
-    func set() { event?.signal() }
   }
 }

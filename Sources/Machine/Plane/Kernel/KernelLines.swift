@@ -15,9 +15,18 @@ final class KernelLines: ResamplingController {
     let token: UInt64
   }
 
+  /// A pair of eventfds that another process holds too.
+  private struct Pair {
+    let gsi: GSI
+    let event: EventFD
+    let resample: EventFD
+  }
+
   private struct State {
     var levels: UInt32 = 0
     var resamplers: [GSI: Resampler] = [:]
+    /// By the place of the event, which lives as long as its pair.
+    var pairs: [ObjectIdentifier: Pair] = [:]
   }
 
   private let vm: VM
@@ -75,9 +84,44 @@ final class KernelLines: ResamplingController {
       let up = gsis.map(\.rawValue).filter { $0 < 32 && state.levels >> $0 & 1 != 0 }
       for gsi in up { setLine(gsi, false) }
       for gsi in gsis { letGo(of: gsi, state) }
-      defer { for gsi in up { setLine(gsi, true) } }
+      let pairs = state.pairs.values.filter { gsis.contains($0.gsi) }
+      for pair in pairs { try vm.deassignIRQFD(pair.event, gsi: pair.gsi.rawValue) }
+      defer {
+        for gsi in up { setLine(gsi, true) }
+        for pair in pairs { attachAgain(pair) }
+      }
       try change()
     }
+  }
+
+  /// Has signals of `event` raise `gsi` until the end of its interrupt, which signals `resample`: by the kernel alone.
+  func attach(_ event: EventFD, resample: EventFD, to gsi: GSI) throws(KVMError) {
+    try state.withLock { (state) throws(KVMError) in
+      try vm.assignIRQFD(event, gsi: gsi.rawValue, resample: resample)
+      state.pairs[ObjectIdentifier(event)] = Pair(gsi: gsi, event: event, resample: resample)
+    }
+  }
+
+  /// Undoes ``attach(_:resample:to:)``, and lowers the line as far as `event` is concerned.
+  func detach(_ event: EventFD) {
+    state.withLock { state in
+      guard let pair = state.pairs.removeValue(forKey: ObjectIdentifier(event)) else { return }
+      do throws(KVMError) {
+        try vm.deassignIRQFD(event, gsi: pair.gsi.rawValue)
+      } catch {
+        logger.error("\(pair.gsi): \(error)")
+      }
+    }
+  }
+
+  /// Puts a pair where its GSI leads now; the kernel has forgotten that it held the line up, so the other process is asked.
+  private func attachAgain(_ pair: Pair) {
+    do throws(KVMError) {
+      try vm.assignIRQFD(pair.event, gsi: pair.gsi.rawValue, resample: pair.resample)
+    } catch {
+      logger.error("\(pair.gsi): \(error)")
+    }
+    pair.resample.signal()
   }
 
   func prepare(_ gsi: GSI) throws(InterruptError) {

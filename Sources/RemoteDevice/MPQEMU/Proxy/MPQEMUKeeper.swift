@@ -19,6 +19,8 @@ final class MPQEMUKeeper: Sendable {
     /// Whether the process could be started; `nil` before that is known.
     let outcome = Mutex<Result<Void, SystemError>?>(nil)
     let started: EventFD
+    /// How the process ended, once it has.
+    let ending = Mutex<ChildProcess.Ending?>(nil)
 
     init(_ link: MPQEMULink, _ wake: EventFD) throws(SystemError) {
       self.link = link
@@ -34,7 +36,7 @@ final class MPQEMUKeeper: Sendable {
   /// Connects to a remote, or starts it.
   ///
   /// - Throws: `SystemError` if it cannot be reached, or started.
-  init(_ remote: MPQEMURemote, name: String, logger: Logger) throws(SystemError) {
+  init(_ remote: MPQEMURemote, logger: Logger) throws(SystemError) {
     let wake = try EventFD()
     let near: OwnedFileDescriptor
     var far: OwnedFileDescriptor?
@@ -47,7 +49,7 @@ final class MPQEMUKeeper: Sendable {
       far = try pair.far.duplicated()
       command = MPQEMURemote.command(text)
     }
-    link = MPQEMULink(near, remote, waking: wake, name: name, logger: logger)
+    link = MPQEMULink(near, remote, waking: wake, logger: logger)
     let shared = try Shared(link, wake)
     self.shared = shared
     let handed = Mutex(far.take())
@@ -63,6 +65,9 @@ final class MPQEMUKeeper: Sendable {
   }
 
   deinit { stop() }
+
+  /// How the process that was started here ended, once it has.
+  var ending: ChildProcess.Ending? { shared.ending.withLock { $0 } }
 
   /// Ends the connection, and the process if it was started here; nothing of it is left on return.
   func stop() {
@@ -90,7 +95,7 @@ final class MPQEMUKeeper: Sendable {
     watch(shared, &child)
     // A remote takes that for the end of its work.
     shared.link.close()
-    end(&child)
+    end(shared, &child)
   }
 
   private static func start(
@@ -127,9 +132,11 @@ final class MPQEMUKeeper: Sendable {
       if shared.isStopping.load(ordering: .acquiring) { return }
       shared.wake.drain()
       if let process, list.isReady(process), var ended = child.take() {
-        shared.link.fail(.ended(ended.wait()))
+        let ending = ended.wait()
+        shared.ending.withLock { $0 = ending }
+        shared.link.fail(.ended(ending))
       } else if list.isReady(socket) {
-        shared.link.fail(reason(&child))
+        shared.link.fail(reason(shared, &child))
       } else if beats {
         _ = try? shared.link.ask(.ping)
       }
@@ -137,17 +144,21 @@ final class MPQEMUKeeper: Sendable {
   }
 
   /// Why the socket was closed: a process closes it a moment before it has ended.
-  private static func reason(_ child: inout ChildProcess?) -> MPQEMUError {
+  private static func reason(_ shared: Shared, _ child: inout ChildProcess?) -> MPQEMUError {
     guard let process = child.borrow({ $0.pollable }), wait(process, 500), var ended = child.take()
     else { return .closed }
-    return .ended(ended.wait())
+    let ending = ended.wait()
+    shared.ending.withLock { $0 = ending }
+    return .ended(ending)
   }
 
-  private static func end(_ child: inout ChildProcess?) {
+  private static func end(_ shared: Shared, _ child: inout ChildProcess?) {
     guard var process = child.take() else { return }
     // A remote ends when its proxy has gone; one that is stuck does not.
-    if !wait(process.pollable, grace) { process.signal(SIGKILL) }
-    _ = process.wait()
+    let isEnding = wait(process.pollable, grace)
+    if !isEnding { process.signal(SIGKILL) }
+    let ending = process.wait()
+    if isEnding { shared.ending.withLock { $0 = ending } }
   }
 
   private static func wait(_ process: Int32, _ milliseconds: Int32) -> Bool {

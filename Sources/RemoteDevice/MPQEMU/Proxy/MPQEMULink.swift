@@ -15,11 +15,12 @@ final class MPQEMULink: Sendable {
   }
 
   let remote: MPQEMURemote
-  private let name: String
   private let logger: Logger
   // Held while the remote is asked, for as long as its patience lasts.
   private let state: Mutex<State>
   private let wake: EventFD
+  /// Whether a failure is news: before that, whoever connects is told.
+  private let isInUse = Atomic(false)
   /// Called once, by whichever thread finds that the remote has failed.
   private let whenFailed = Mutex<(@Sendable () -> Void)?>(nil)
 
@@ -28,12 +29,10 @@ final class MPQEMULink: Sendable {
     _ socket: consuming OwnedFileDescriptor,
     _ remote: MPQEMURemote,
     waking wake: EventFD,
-    name: String,
     logger: Logger
   ) {
     self.remote = remote
     self.wake = wake
-    self.name = name
     self.logger = logger
     state = Mutex(State(channel: MPQEMUChannel(socket)))
   }
@@ -44,8 +43,9 @@ final class MPQEMULink: Sendable {
   /// For polling, by the thread that calls ``close()``; -1 when that was done.
   var socketNumber: Int32 { state.withLock { state in state.channel.borrow { $0.rawValue } ?? -1 } }
 
-  /// Has `body` called when the remote fails, or now if it has.
-  func observeFailure(_ body: @escaping @Sendable () -> Void) {
+  /// Has `body` called when the remote fails, by whichever thread finds that, or now if it has; `nil` has
+  /// nobody called any more.
+  func observeFailure(_ body: (@Sendable () -> Void)?) {
     whenFailed.withLock { $0 = body }
     if failure != nil { tellOfFailure() }
   }
@@ -92,10 +92,15 @@ final class MPQEMULink: Sendable {
   /// Notes that the remote has failed, for the first reason there is.
   func fail(_ error: MPQEMUError) {
     guard note(error) else { return }
-    logger.error("\(name): \(error); its registers read as ones from here on")
+    if isInUse.load(ordering: .acquiring) {
+      logger.error("\(error); its registers read as ones from here on")
+    }
     wake.signal()
     tellOfFailure()
   }
+
+  /// Has failures told of in the log from now on.
+  func begin() { isInUse.store(true, ordering: .releasing) }
 
   /// Asks the remote nothing any more, of which nobody needs to hear.
   func end() {

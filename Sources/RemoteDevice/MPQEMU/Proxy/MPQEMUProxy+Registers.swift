@@ -11,6 +11,7 @@ extension MPQEMUProxy {
   public func readConfiguration(_ offset: Int, width: Int) -> UInt32 {
     let ones = UInt32(truncatingIfNeeded: Self.ones(width))
     guard offset + width <= Register.end else { return ones }
+    publishOnce()
     // A ROM cannot be read by messages, so the guest finds none.
     guard !isExpansionROM(offset) else { return 0 }
     let isLast = offset > Register.last
@@ -20,12 +21,13 @@ extension MPQEMUProxy {
       : MPQEMUConfigurationAccess(offset, width: width)
     guard let answer = try? link.ask(.readConfiguration(access)) else { return ones }
     let value = UInt32(truncatingIfNeeded: answer) >> UInt32(isLast ? 8 * (offset & 3) : 0) & ones
-    return withOwnHeaderType(value, offset, width)
+    return withOwnPin(withOwnHeaderType(value, offset, width), offset, width)
   }
 
   /// Writes the register here and at the remote, as one step.
   public func writeConfiguration(_ value: UInt32, _ offset: Int, width: Int) {
     guard offset + width <= Register.end, !isExpansionROM(offset) else { return }
+    publishOnce()
     let isLast = offset > Register.last
     let ones = UInt32(truncatingIfNeeded: Self.ones(width))
     var word = value & ones
@@ -60,6 +62,15 @@ extension MPQEMUProxy {
     guard place >= 0, place < width else { return value }
     let bit: UInt32 = 0x80 << UInt32(8 * place)
     return configuration.isMultifunction ? value | bit : value & ~bit
+  }
+
+  /// The remote's pin is wired as INTA# is, whichever it is there.
+  private func withOwnPin(_ value: UInt32, _ offset: Int, _ width: Int) -> UInt32 {
+    let place = Register.interruptPin - offset
+    guard place >= 0, place < width else { return value }
+    let shift = UInt32(8 * place)
+    let own = configuration.read(Register.interruptPin, width: 1)
+    return value & ~(0xFF << shift) | own << shift
   }
 
   // MARK: BARs

@@ -1,26 +1,27 @@
 import DeviceModel
-public import GuestMemory
-public import HostOS
-public import Logging
+import GuestMemory
+import HostOS
 public import PCI
+import Synchronization
 
-/// A PCI function whose device is another process's, reached by the multi-process protocol: QEMU's
-/// `x-remote` machine, or `apus serve … --mpqemu`.
+/// The function of one board whose device is a remote's, reached by the multi-process protocol: QEMU's `x-remote`
+/// machine's, or that of `apus serve … --mpqemu`.
 ///
 /// Configuration and BARs are the remote's, and each access to them waits for it; the device reaches memory and
 /// interrupts by itself. What is forwarded never breaks the rules that QEMU's remote ends for. A remote that
 /// fails reads as ones, as a device that was pulled out does, and the machine goes on. Register accesses
 /// come from any vCPU; everything else from the machine's main thread.
-public final class MPQEMUProxy: PCIFunction {
+public final class MPQEMUProxy: RemotePCIFunction {
   /// What messages call the function.
-  public let name: String
+  public var name: String { device.name }
   /// The header as the remote has it, for the bus; the guest reads the remote's own.
   public let configuration: PCIConfigurationSpace
-  /// The pin that the remote interrupts through, if it has one.
-  public let pin: PCIInterruptPin.Pin?
 
-  let keeper: MPQEMUKeeper
-  var link: MPQEMULink { keeper.link }
+  private let device: MPQEMUDevice
+  var link: MPQEMULink { device.link }
+  private let line: any ResampledLine
+  // Lock order: before the link's.
+  private let isPublished = Mutex(false)
 
   enum Register {
     static let command = 0x04
@@ -36,32 +37,20 @@ public final class MPQEMUProxy: PCIFunction {
     static let end = 0x100
   }
 
-  /// Connects to a remote, or starts it, and finds out what it is.
-  ///
-  /// - Throws: `SystemError` if there is no remote, ``MPQEMUError`` or ``MPQEMUProxyError`` for one that is no
-  ///   good.
-  public init(_ remote: MPQEMURemote, name: String, logger: Logger) throws {
-    self.name = name
-    keeper = try MPQEMUKeeper(remote, name: name, logger: logger)
-    let found = try MPQEMUDiscovery(keeper.link)
-    configuration = PCIConfigurationSpace(found.identity, bars: found.bars)
-    pin = found.pin
+  /// Puts the remote's device on a board: it has the board's memory and interrupt from here on.
+  init(_ device: MPQEMUDevice, _ wiring: RemoteWiring) throws {
+    self.device = device
+    line = wiring.line
+    configuration = PCIConfigurationSpace(device.found.identity, bars: device.found.bars)
+    if device.found.pin != nil { configuration.define(Register.interruptPin, width: 1, 1) }
+    try share(wiring.memory)
+    if device.found.pin != nil { try connect() }
   }
 
-  /// Ends the connection, and the process if it was started here.
-  public func stop() { keeper.stop() }
-
-  /// Whether the remote is still there.
-  public var isAlive: Bool { link.failure == nil }
-
-  /// Has `body` called, on any thread, when the remote fails: whatever it held up is to be let go of.
-  public func observeFailure(_ body: @escaping @Sendable () -> Void) { link.observeFailure(body) }
+  deinit { line.disconnect() }
 
   /// Tells the remote where the guest's memory is; it may use it from now on.
-  ///
-  /// - Throws: ``MPQEMUProxyError`` for memory in more pieces than the protocol has room for,
-  ///   ``MPQEMUError`` if the remote fails.
-  public func share(_ memory: GuestMemory) throws {
+  private func share(_ memory: GuestMemory) throws {
     guard let file = memory.file.borrow({ $0.rawValue }) else {
       throw MPQEMUProxyError.noMemoryFile
     }
@@ -77,18 +66,46 @@ public final class MPQEMUProxy: PCIFunction {
     )
   }
 
-  /// Hands the remote what to signal for its interrupt, and what says that one has ended; its next
-  /// replaces it.
-  ///
-  /// - Throws: ``MPQEMUError`` if the remote fails.
-  public func setInterrupt(_ trigger: EventFD, resample: EventFD) throws {
+  /// Hands the remote what to signal for its interrupt, and what says that one has ended.
+  private func connect() throws {
+    let (trigger, resample) = (try EventFD(), try EventFD())
     try link.tell(.setInterrupt, descriptors: [trigger.share(), resample.share()])
+    try line.connect(trigger, resample: resample)
+    link.observeFailure { [line] in
+      // Whoever held it up will not let go of it any more.
+      line.disconnect()
+    }
+  }
+
+  /// Takes the board's memory and interrupt away from the remote, which is as if reset.
+  public func stop() {
+    line.disconnect()
+    link.observeFailure(nil)
+    let memory = device.nothing.memory
+    do throws(MPQEMUError) {
+      try link.ask(.reset)
+      try link.ask(.writeConfiguration(.init(Register.command, width: 2, value: 0)))
+      try link.tell(memory.message, descriptors: memory.descriptors)
+      try link.tell(.setInterrupt, descriptors: device.nothing.interrupt)
+      // An answer says that what came before it was done.
+      try link.ask(.readConfiguration(.init(0, width: 2)))
+    } catch {
+      // A remote that has failed was told of; one that has gone uses nothing.
+    }
+  }
+
+  /// Gives the remote the header as it is here, once: the board chooses addresses when it has the function.
+  func publishOnce() {
+    isPublished.withLock { isPublished in
+      guard !isPublished else { return }
+      isPublished = true
+      // A remote that fails has said so.
+      try? publish()
+    }
   }
 
   /// Gives the remote the header as it is here: the addresses that were chosen, and nothing enabled.
-  ///
-  /// - Throws: ``MPQEMUError`` if the remote fails.
-  public func publish() throws(MPQEMUError) {
+  private func publish() throws(MPQEMUError) {
     // What is decoded while its address changes would be decoded elsewhere for that moment.
     try write(0, Register.command, width: 2)
     for bar in configuration.bars {
@@ -113,7 +130,7 @@ public final class MPQEMUProxy: PCIFunction {
   /// Resets the device; then its header, which the remote's reset leaves as it is.
   public func reset() {
     configuration.reset()
-    guard isAlive else { return }
+    isPublished.withLock { $0 = true }
     do throws(MPQEMUError) {
       try link.ask(.reset)
       try publish()

@@ -1,7 +1,7 @@
 /// Which process is a device's other end, and how it is talked to.
-public struct MPQEMURemote: Equatable, Sendable {
+public struct MPQEMURemote: Hashable, Sendable {
   /// Where the process is to be found.
-  public enum Endpoint: Equatable, Sendable {
+  public enum Endpoint: Hashable, Sendable {
     /// One that listens at this path.
     case socket(String)
     /// One to be started by the shell with this command, which ends with the device.
