@@ -103,6 +103,32 @@ import Testing
     #expect(try requests(of: .ioapic) == 1 << 20 | 1 << 18)
   }
 
+  @Test func aLineOfAnotherProcessFollowsItsRouteAndAsksForItsLevel() throws {
+    let line = plane.makeResampledLine(
+      20,
+      on: InterruptEvents(plane.router, on: try InterruptEventLoop())
+    )
+    let (event, resample) = (try EventFD(), try EventFD())
+    try line.connect(event, resample: resample)
+    event.signal()
+    #expect(try waitUntil { try requests(of: .ioapic) == 1 << 20 })
+    var table = RoutingTable.pc
+    table.routes[GSI(20)] = [.pin(.ioAPIC(21))]
+    table.routes[GSI(21)] = nil
+
+    try plane.setRoutes(table)
+
+    #expect(try requests(of: .ioapic) == 0)
+    #expect(resample.drain() == 1)
+    event.signal()
+    #expect(try waitUntil { try requests(of: .ioapic) == 1 << 21 })
+    line.disconnect()
+    #expect(try requests(of: .ioapic) == 0)
+    event.signal()
+    #expect(event.drain() == 1)
+    #expect(try requests(of: .ioapic) == 0)
+  }
+
   @Test func aDeviceThatIsAssertedUntilTheEndFollowsItsRoute() throws {
     let source = try plane.makeLine(20)
     try source.bind {}
