@@ -72,9 +72,8 @@ final class IOHubPin: Sendable {
     if old != 0 { loop?.remove(old) }
     guard let resample, let loop else { return }
     do throws(SystemError) {
-      try loop.add(resample, .readable.union(.edges), token: token) { [weak self] in
-        self?.resample(token)
-      }
+      // The loop holds the pin so long, and the pin never the loop.
+      try loop.add(resample, .readable.union(.edges), token: token) { self.resample(token) }
     } catch {
       forget(token)
       throw error
