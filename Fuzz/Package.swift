@@ -6,6 +6,7 @@ let parts: [Target.Dependency] = [
   .product(name: "DeviceModel", package: "apus"),
   .product(name: "GuestMemory", package: "apus"),
   .product(name: "Interrupts", package: "apus"),
+  .product(name: "PCI", package: "apus"),
   .product(name: "Platform", package: "apus"),
   .product(name: "RemoteDevice", package: "apus"),
   .product(name: "Virtio", package: "apus"),
@@ -14,7 +15,8 @@ let parts: [Target.Dependency] = [
 
 let names = [
   "FuzzQueue", "FuzzBlock", "FuzzNet", "FuzzConsole", "FuzzEntropy", "FuzzVsock", "FuzzBalloon",
-  "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser", "FuzzVhostUserReplies",
+  "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser", "FuzzVhostUserReplies", "FuzzMPQEMU",
+  "FuzzMPQEMUReplies",
 ]
 let targets = names.map { name in
   Target.executableTarget(name: name, dependencies: ["CFuzzer", "FuzzSupport"] + parts)
