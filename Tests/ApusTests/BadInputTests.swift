@@ -47,6 +47,11 @@ import TestSupport
       "multiple of 0x1000"
     ),
     Case("run KERNEL --device vhost-user-fs,socket=a", "vhost-user-fs", "--help"),
+    Case(
+      "run KERNEL --transport mmio --device vfio-user,socket=a",
+      "--device vfio-user,socket=a",
+      "--transport mmio"
+    ),
     Case("run KERNEL --memory 0", "--memory 0", "at least"),
     Case("run KERNEL --memory 1000", "1000", "16M"),
     Case("run KERNEL --memory 3X", "3X", "--help"),
