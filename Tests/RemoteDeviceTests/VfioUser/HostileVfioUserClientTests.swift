@@ -258,9 +258,9 @@ import Virtio
           try rig.rig.reconnect()
         }
         try rig.client.greet()
-        try rig.rig.reconnect()
         // The thread that waits for eventfds is made once.
         if round > 0 { counts.insert(openDescriptorCount()) }
+        try rig.rig.reconnect()
       }
       precondition(counts.count == 1, "\(counts) descriptors are open")
     }

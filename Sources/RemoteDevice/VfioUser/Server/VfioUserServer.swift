@@ -1,5 +1,5 @@
 import DeviceModel
-public import HostOS
+import HostOS
 public import Logging
 public import PCI
 public import Virtio
@@ -18,28 +18,40 @@ public final class VfioUserServer {
   /// How long a client may take to answer what it is asked, in nanoseconds.
   package var replyPatience: UInt64 = 5_000_000_000
 
-  private let function: HostedFunction
+  private let makeFunction: () throws -> HostedFunction
+  // The one that nobody has used yet.
+  private var fresh: HostedFunction?
   private let hub: IOHub
+  private let name: String
   private let logger: Logger
   private let log: LimitedLog
 
-  /// Serves the function that `makeFunction` makes.
+  /// Serves the functions that `makeFunction` makes, one for each client: who has gone may hold on to the
+  /// doorbells that it was given.
+  ///
+  /// A function is gone before the next is made.
   ///
   /// - Throws: `SystemError` if the host has no descriptor or thread left, or what `makeFunction` throws.
   public init(
     logger: Logger,
-    _ makeFunction: (HostedWiring) throws -> any PCIFunction
+    _ makeFunction: @escaping (HostedWiring) throws -> any PCIFunction
   ) throws {
-    hub = try IOHub(policy: .automask)
-    function = try HostedFunction(
-      line: hub.makeLine(0),
-      messages: HostedMessages(),
-      doorbells: HostedDoorbells(),
-      logger: logger,
-      makeFunction
-    )
+    let hub = try IOHub(policy: .automask)
+    self.hub = hub
+    self.makeFunction = {
+      try HostedFunction(
+        line: hub.makeLine(0),
+        messages: HostedMessages(),
+        doorbells: HostedDoorbells(),
+        logger: logger,
+        makeFunction
+      )
+    }
+    let first = try self.makeFunction()
+    fresh = first
+    name = first.function.name
     self.logger = logger
-    log = LimitedLog(logger, prefix: function.function.name)
+    log = LimitedLog(logger, prefix: name)
   }
 
   /// Serves `device`, which belongs to the server from now on, as a virtio function.
@@ -62,11 +74,12 @@ public final class VfioUserServer {
   ///
   /// What is under way then is ended first.
   ///
-  /// - Throws: `SystemError` if the host has no descriptor left to begin with, or waiting fails.
+  /// - Throws: `SystemError` if the host has no descriptor left to begin with, or waiting fails, or what making
+  ///   the function throws for a client that is connected from the start.
   public func run(
     _ endpoint: consuming VhostUserEndpoint,
     until stop: Int32
-  ) throws(SystemError) {
+  ) throws {
     switch consume endpoint {
     case .connection(let socket): _ = try serve(socket, until: stop)
     case .listener(let listener):
@@ -78,7 +91,7 @@ public final class VfioUserServer {
         try poller.wait { isStopping = isStopping || $0.token == Token.stop.rawValue }
         if isStopping { return }
         guard let socket = listener.accept() else { continue }
-        do throws(SystemError) {
+        do {
           guard try serve(socket, until: stop) else { return }
         } catch {
           // Such as too many open files: the next may have more luck.
@@ -94,13 +107,13 @@ public final class VfioUserServer {
   private func serve(
     _ socket: consuming OwnedFileDescriptor,
     until stop: Int32
-  ) throws(SystemError) -> Bool {
+  ) throws -> Bool {
+    let function = try fresh.take() ?? makeFunction()
     let poller = try Poller()
     let wake = try EventFD()
     try poller.add(stop, token: Token.stop.rawValue)
     try poller.add(wake.rawValue, token: Token.wake.rawValue)
     try poller.add(socket.rawValue, token: Token.connection.rawValue)
-    let name = function.function.name
     logger.info("\(name): client connected")
     let connection = VfioUserConnection(socket, patience: replyPatience, waking: wake)
     let session = VfioUserSession(connection, function, hub, waking: wake, log: log)
@@ -147,7 +160,7 @@ public final class VfioUserServer {
         try session.wakeUp()
       }
       if !events.isEmpty, try !session.advance() {
-        logger.info("\(function.function.name): client disconnected")
+        logger.info("\(name): client disconnected")
         return true
       }
       try session.checkPatience(patience)

@@ -20,6 +20,9 @@ final class VfioUserSession {
   /// The most descriptors that a client is told to send with one message; QEMU 11.1 takes no more for an answer.
   static var descriptorLimit: UInt64 { 16 }
 
+  // How many requests are handled before something else is looked at, such as a signal.
+  private static var batch: Int { 64 }
+
   let connection: VfioUserConnection
   let function: HostedFunction
   let hub: IOHub
@@ -35,6 +38,7 @@ final class VfioUserSession {
   /// What the pin signals, for a client that asks for a trial.
   var pinTrigger: EventFD?
   private var twin: OwnedFileDescriptor?
+  private let wake: EventFD
 
   init(
     _ connection: VfioUserConnection,
@@ -47,6 +51,7 @@ final class VfioUserSession {
     self.function = function
     self.hub = hub
     self.log = log
+    self.wake = wake
     memory = HostedMemory(fault: wake)
     var doorbells: [Int: Set<UInt64>] = [:]
     for bar in function.function.configuration.bars {
@@ -56,18 +61,20 @@ final class VfioUserSession {
     self.doorbells = doorbells
   }
 
-  /// Handles all requests that have come.
+  /// Handles requests that have come; where there may be more, the server is woken again.
   ///
   /// - Returns: Whether the connection goes on.
   /// - Throws: ``VfioUserError`` for what the client is cut off for.
   func advance() throws(VfioUserError) -> Bool {
-    while true {
+    for _ in 0..<Self.batch {
       switch try connection.next() {
       case .nothing: return true
       case .end: return false
       case .packet(let packet): try handle(packet)
       }
     }
+    wake.signal()
+    return true
   }
 
   /// Looks at what other threads have found.
