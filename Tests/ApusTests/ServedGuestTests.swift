@@ -10,7 +10,7 @@ struct ServedGuestTests {
   func aDiskIsMountedWrittenAndVerified(properties: [String]) async throws {
     let folder = try TemporaryFolder()
     let disk = folder.path(of: "disk")
-    try copy(try Given.path("APUS_TEST_DISK"), to: disk)
+    try Self.copy(try Given.path("APUS_TEST_DISK"), to: disk)
     let (diskSocket, entropySocket) = (folder.path(of: "d"), folder.path(of: "e"))
 
     let ended = try await BootSlots.shared.run {
@@ -150,7 +150,7 @@ struct ServedGuestTests {
   }
 
   /// A machine whose memory a device can share.
-  private static var machine: [String] {
+  static var machine: [String] {
     get throws {
       [
         "-M", "pc,accel=tcg", "-cpu", "max", "-m", "256", "-nodefaults", "-display", "none",
@@ -163,7 +163,7 @@ struct ServedGuestTests {
     }
   }
 
-  private func copy(_ source: String, to target: String) throws {
+  static func copy(_ source: String, to target: String) throws {
     let from = try OwnedFileDescriptor(opening: source, O_RDONLY)
     let to = try OwnedFileDescriptor(opening: target, O_WRONLY | O_CREAT)
     while let bytes = try FileIO.read(from.rawValue, atMost: 1 << 20), !bytes.isEmpty {
