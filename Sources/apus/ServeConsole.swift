@@ -24,7 +24,7 @@ struct ServeConsole: ParsableCommand {
     }
     var host: ServedConsole?
     defer { host?.stop() }
-    try options.serve(.memory, "console") {
+    try options.serve(SandboxPlan(.memory, device: "console")) {
       try ServedConsole(stream.stream)
     } make: { made in
       host = made

@@ -57,7 +57,9 @@ struct ServeDisk: ParsableCommand {
     var disk = disk.disk
     disk.queueCount = queues
     let threads = threads ?? min(queues, HostProcessors.count)
-    try options.serve(isServer ? .client : .file, disk.name ?? "disk") { [disk] in
+    var plan = SandboxPlan(isServer ? .client : .file, device: disk.name ?? "disk")
+    if case .nbd(let address) = disk.source { plan.landlock.readablePaths += address.keyPaths }
+    try options.serve(plan) { [disk] in
       try disk.open()
     } make: { [disk] source in
       let workers = try (0..<threads).map { number throws(SystemError) in

@@ -21,6 +21,9 @@ struct ServeEntropy: ParsableCommand {
 
   mutating func run() throws {
     let rate = rate?.rate
-    try options.serve(.memory, "entropy", open: {}, make: { try ServedEntropy.make(rate) })
+    try options.serve(SandboxPlan(.memory, device: "entropy")) {
+    } make: {
+      try ServedEntropy.make(rate)
+    }
   }
 }

@@ -27,17 +27,19 @@ struct ServeNet: ParsableCommand {
         message: "\(network.text): slot, address and mac are the front end's to choose"
       )
     }
-    var sockets: [ReachableSocket] = []
-    if case .unix(let path, isServer: false) = network.link { sockets = [.path(path)] }
+    var plan = SandboxPlan(.network, device: "net")
+    if case .unix(let path, isServer: false) = network.link {
+      plan.reachableSockets = [.path(path)]
+    }
     // A front end has the guest's side of the device, with its commands; others have none of it.
     if options.isForFrontEnd {
-      try options.serve(.network, "net", connectingTo: sockets) {
+      try options.serve(plan) {
         try ServedNetwork(network)
       } make: { opened in
         ServedNet(try opened.make())
       }
     } else {
-      try options.serve(.network, "net", connectingTo: sockets) {
+      try options.serve(plan) {
         try ServedNetwork(network)
       } make: { opened in
         try opened.make()

@@ -78,17 +78,13 @@ struct ServeOptions: ParsableArguments {
   /// Serves a device until a signal, or the end of the only front end.
   ///
   /// - Parameters:
-  ///   - kind: What the device does with the host.
-  ///   - name: What messages call it.
-  ///   - sockets: The unix sockets that it connects to while it works.
+  ///   - plan: What its process is shut in by, unless the user says otherwise.
   ///   - open: Opens all that the device needs of the host, and starts no thread.
   ///   - make: Makes the device; what is not open by then may be out of reach.
   ///   - lookAgain: Called at each SIGUSR2, on a thread of its own, where it may take its time.
   /// - Throws: ``UserError`` for bad input, `SystemError` if the host fails.
   func serve<Opened, Device: VirtioDevice>(
-    _ kind: SandboxKind,
-    _ name: String,
-    connectingTo sockets: [ReachableSocket] = [],
+    _ plan: SandboxPlan,
     open: () throws -> Opened,
     make: (Opened) throws -> Device,
     lookAgain: (@Sendable (Device, Logger) -> Void)? = nil
@@ -99,8 +95,6 @@ struct ServeOptions: ParsableArguments {
     let looks = try SignalQueue([SIGUSR2])
     let opened = try Run.explaining(open)
     var peer = Optional(try makePeer())
-    var plan = SandboxPlan(kind, device: name)
-    plan.reachableSockets = sockets
     try enterSandbox(plan, forwarding: [signals, looks]) {
       guard let peer = peer.take() else { return }
       let device = try Run.explaining { try make(opened) }

@@ -23,7 +23,9 @@ struct ServeVsock: ParsableCommand {
     guard vsock.address == nil else {
       throw UserError(message: "cid=\(vsock.cid): slot and address are the front end's to choose")
     }
-    try options.serve(.memory, "vsock", connectingTo: [.numbered(vsock.path)]) {
+    var plan = SandboxPlan(.memory, device: "vsock")
+    plan.reachableSockets = [.numbered(vsock.path)]
+    try options.serve(plan) {
       try ServedVsock.open(vsock)
     } make: { sockets in
       try Vsock(sockets, guestCID: vsock.cid, name: "vsock")

@@ -7,35 +7,6 @@ import Virtio
 
 /// `apus serve disk`: what is behind the disk, and what changes of it.
 @Suite(.needsBinary) struct ServeDiskTests {
-  /// A front end that has the disk's only queue going.
-  private struct Guest {
-    let memory: GuestMemory
-    let front: VhostUserFrontEnd
-    let queue: MockQueue
-
-    init(_ socket: String) throws {
-      memory = try GuestMemory(count: 4 << 20)
-      front = try VhostUserFrontEnd(UnixConnection.make(socket), memory: memory)
-      let features = try front.negotiate()
-      try front.shareMemory()
-      queue = try front.makeQueue(at: GuestAddress(0x10000), features: features)
-      try front.startRing(0, queue)
-    }
-
-    /// The status of a read or write of a sector, and its first byte.
-    func request(_ type: UInt32, sector: UInt64) throws -> (status: UInt8, first: UInt8) {
-      try memory.store32(type, at: GuestAddress(0x20000))
-      try memory.store64(sector, at: GuestAddress(0x20008))
-      let data: MockBuffer = type == 0 ? .writable(0x21000, 512) : .readable(0x21000, 512)
-      try queue.add([.readable(0x20000, 16), data, .writable(0x20100, 1)])
-      try front.kick(0, queue)
-      #expect(try waitUntil { try queue.takeUsed() != nil })
-      return (
-        try memory.load8(at: GuestAddress(0x20100)), try memory.load8(at: GuestAddress(0x21000))
-      )
-    }
-  }
-
   private let folder: TemporaryFolder
   private let socket: String
 
@@ -56,7 +27,7 @@ import Virtio
       boots: false
     ) { program in
       try program.expect("serving", within: 30)
-      let guest = try Guest(socket)
+      let guest = try DiskFrontEnd(socket)
       #expect(try guest.request(0, sector: 5) == (0, 7))
       try guest.memory.store8(9, at: GuestAddress(0x21000))
       #expect(try guest.request(1, sector: 5).status == 0)
@@ -92,7 +63,7 @@ import Virtio
       boots: false
     ) { program in
       try program.expect("serving", within: 30)
-      let guest = try Guest(socket)
+      let guest = try DiskFrontEnd(socket)
       let pair = try SocketPair()
       try guest.front.tell(21, descriptors: [pair.far.rawValue])
       #expect(try guest.request(0, sector: 2048).status == 1)

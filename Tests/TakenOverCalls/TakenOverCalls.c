@@ -218,6 +218,15 @@ static const struct {
 };
 #define COUNT ((int)(sizeof attempts / sizeof attempts[0]))
 
+int taken_over_is_sanitized(void) {
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+  return 1;
+#endif
+#endif
+  return 0;
+}
+
 int taken_over_count(void) { return COUNT; }
 
 const char *taken_over_name(int index) { return attempts[index].name; }

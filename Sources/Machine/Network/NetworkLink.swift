@@ -13,11 +13,7 @@ enum NetworkLink {
     switch network.link {
     case .tap(let name):
       do throws(SystemError) {
-        return try TapBackend(
-          interface: name,
-          queuePairCount: network.queuePairs,
-          mtu: network.mtu
-        )
+        return try openTap(name, network)
       } catch {
         throw .tap(name: name, queues: network.queuePairs, error)
       }
@@ -30,6 +26,31 @@ enum NetworkLink {
       }
     case .descriptors(let numbers): return try adopt(numbers)
     }
+  }
+
+  // Each of them 5 ms after the one before: a second.
+  private static var tapAttempts: Int { 200 }
+
+  /// Opens a tap interface, with some patience.
+  ///
+  /// A process that was killed in a sandbox has it until the kernel has ended that too, a moment after.
+  private static func openTap(
+    _ name: String,
+    _ network: MachineConfiguration.Network
+  ) throws(SystemError) -> TapBackend {
+    for attempt in 0... {
+      do throws(SystemError) {
+        return try TapBackend(
+          interface: name,
+          queuePairCount: network.queuePairs,
+          mtu: network.mtu
+        )
+      } catch {
+        guard error.code == EBUSY, attempt < tapAttempts else { throw error }
+        usleep(5000)
+      }
+    }
+    preconditionFailure("the last attempt returns or throws")
   }
 
   /// Uses descriptors that this process was started with.

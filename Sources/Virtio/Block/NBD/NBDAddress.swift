@@ -40,6 +40,34 @@ public struct NBDAddress: Equatable, Sendable, CustomStringConvertible {
     place = .unix(path: String(path), name: name)
   }
 
+  /// The files and folders with keys that it names, which are read with each connection.
+  public var keyPaths: [String] {
+    guard case .uri(let text) = place, let mark = text.firstIndex(of: "?") else { return [] }
+    return text[mark...].dropFirst().split(separator: "&").compactMap { field in
+      let parts = field.split(separator: "=", maxSplits: 1)
+      guard parts.count == 2, ["tls-psk-file", "tls-certificates"].contains(parts[0]) else {
+        return nil
+      }
+      return Self.decode(parts[1])
+    }
+  }
+
+  /// Text without the escapes of a URI (RFC 3986, 2.1).
+  private static func decode(_ text: Substring) -> String {
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let byte = rest.popFirst() {
+      let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+      if byte == UInt8(ascii: "%"), rest.count >= 2, let value = UInt8(digits, radix: 16) {
+        bytes.append(value)
+        rest = rest.dropFirst(2)
+      } else {
+        bytes.append(byte)
+      }
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
   /// How a server there is started.
   var remedy: String {
     switch place {
