@@ -85,10 +85,31 @@ public struct UnixListener: ~Copyable, Sendable {
     guard unsafe lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFSOCK else {
       return false
     }
+    switch probe(address, waiting: patience) {
+    case .refused: return true
+    case .hungUp: return probe(address, waiting: 0) == .refused
+    case .connected, .other: return false
+    }
+  }
+
+  private enum Probe {
+    case refused, connected, hungUp, other
+  }
+
+  // What a process that was killed has open is closed a moment later, in milliseconds.
+  private static var patience: Int32 { 1000 }
+
+  /// Connects, and waits for the other end to go.
+  private static func probe(_ address: sockaddr_un, waiting timeout: Int32) -> Probe {
     let probe = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    guard probe >= 0 else { return false }
+    guard probe >= 0 else { return .other }
     defer { _ = close(probe) }
-    return unsafe UnixSocket.withAddress(address) { unsafe connect(probe, $0, $1) } != 0
-      && errno == ECONNREFUSED
+    guard unsafe UnixSocket.withAddress(address, { unsafe connect(probe, $0, $1) }) == 0 else {
+      return errno == ECONNREFUSED ? .refused : .other
+    }
+    var list = PollList()
+    let place = list.add(probe, for: [])
+    list.wait(timeout: timeout)
+    return list.hasHungUp(place) ? .hungUp : .connected
   }
 }

@@ -34,15 +34,12 @@ public enum Sandbox {
       do throws(SystemError) {
         note(attempt, of: plan, refusal, in: &report)
         var pair = try SocketPair()
-        let child = try start(attempt, identity, pair)
+        let child = try start(attempt, identity, &pair, listeners)
         guard child == 0 else {
           return .monitor(
             try SandboxMonitor(child, pair.near.duplicated(), listeners, plan)
           )
         }
-        // Else this process would keep the monitor's end open, whatever becomes of that.
-        pair.near = try pair.far.duplicated()
-        try listeners.enter()
         enter(plan, attempt, identity, &report)
         endWithout(monitor: pair.far.rawValue)
         if !plan.reachableSockets.isEmpty { SocketBroker.install(try pair.far.duplicated()) }
@@ -62,12 +59,19 @@ public enum Sandbox {
   private static func start(
     _ namespaces: SandboxNamespaces,
     _ identity: SandboxIdentity,
-    _ pair: borrowing SocketPair
+    _ pair: inout SocketPair,
+    _ listeners: ListenerHandover
   ) throws(SystemError) -> Int32 {
     let child = try retrying("clone") { apus_clone(namespaces.rawValue) }
     if child == 0 {
-      guard let word = try? FileIO.read(pair.far.rawValue, atMost: 1), word == [1] else { _exit(0) }
-      return 0
+      // First of all: whatever it keeps open of the monitor's would outlive that.
+      do throws(SystemError) {
+        pair.near = try pair.far.duplicated()
+        try listeners.enter()
+        if try FileIO.read(pair.far.rawValue, atMost: 1) == [1] { return 0 }
+      } catch {}
+      // There is no monitor, or it cannot use this copy.
+      _exit(0)
     }
     do throws(SystemError) {
       if namespaces.contains(.users) { try identity.map(child) }
