@@ -16,7 +16,7 @@ let parts: [Target.Dependency] = [
 let names = [
   "FuzzQueue", "FuzzBlock", "FuzzNet", "FuzzConsole", "FuzzEntropy", "FuzzVsock", "FuzzBalloon",
   "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser", "FuzzVhostUserReplies", "FuzzMPQEMU",
-  "FuzzMPQEMUReplies",
+  "FuzzMPQEMUReplies", "FuzzVfioUser",
 ]
 let targets = names.map { name in
   Target.executableTarget(name: name, dependencies: ["CFuzzer", "FuzzSupport"] + parts)
