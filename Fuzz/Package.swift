@@ -14,6 +14,7 @@ let parts: [Target.Dependency] = [
 ]
 
 let names = [
+  "FuzzVfioUserReplies",
   "FuzzQueue", "FuzzBlock", "FuzzNet", "FuzzConsole", "FuzzEntropy", "FuzzVsock", "FuzzBalloon",
   "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser", "FuzzVhostUserReplies", "FuzzMPQEMU",
   "FuzzMPQEMUReplies", "FuzzVfioUser",

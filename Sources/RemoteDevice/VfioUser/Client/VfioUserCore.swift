@@ -95,8 +95,9 @@ final class VfioUserCore: Sendable {
     threadID.store(Thread.currentID, ordering: .relaxed)
     connection?.adopt()
     while !isStopping.load(ordering: .acquiring) {
-      let (connection, function, retryAt) = state.withLock { state in
-        (state.connection, state.function, state.retryAt)
+      // No function is held over the wait: its board would wait for us.
+      let (connection, ends, retryAt) = state.withLock { state in
+        (state.connection, state.function?.ends, state.retryAt)
       }
       var list = PollList()
       _ = list.add(wake.rawValue, for: .readable)
@@ -107,7 +108,6 @@ final class VfioUserCore: Sendable {
         continue
       }
       connection.watch(&list)
-      let ends = function?.ends
       if let ends { _ = list.add(ends.rawValue, for: .readable) }
       list.wait(timeout: connection.nextDeadline.map { Self.wait(until: $0) })
       wake.drain()
