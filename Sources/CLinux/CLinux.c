@@ -9,6 +9,10 @@ int apus_memfd_create(const char *name, unsigned int flags) {
   return (int)syscall(SYS_memfd_create, name, flags);
 }
 
+int apus_seal_size(int fd) {
+  return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+}
+
 int apus_membarrier(int command, unsigned int flags) {
   return (int)syscall(SYS_membarrier, command, flags, 0);
 }
@@ -83,8 +87,9 @@ int apus_spawn(const char *path, char *const *arguments, char *const *environmen
     sigset_t none;
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    // What a terminal sends to those in front of it then passes the child by.
-    if (own_group) setpgid(0, 0);
+    // What a terminal sends to those in front of it then passes the child by, and it cannot be stopped by reading
+    // from one.
+    if (own_group) setsid();
     // Copy all out of the way first: a target number may be the source of another.
     int base = failure[1] > count ? failure[1] + 1 : count;
     int moved[32];

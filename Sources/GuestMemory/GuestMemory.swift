@@ -63,7 +63,8 @@ public final class GuestMemory: @unchecked Sendable {
       total += range.count
     }
     precondition(total > 0, "guest memory without a region")
-    let flags = MFD_CLOEXEC | (options.usesHugePages ? MFD_HUGETLB : 0)
+    let flags =
+      MFD_CLOEXEC | MFD_ALLOW_SEALING | (options.usesHugePages ? MFD_HUGETLB : 0)
     let number = try retrying("memfd_create") { unsafe apus_memfd_create("apus-ram", flags) }
     let file = OwnedFileDescriptor(adopting: number)
     // A file of huge pages consists of whole ones; what it reports as its block is their size.
@@ -73,6 +74,9 @@ public final class GuestMemory: @unchecked Sendable {
     }
     let size = Int((total + unit - 1) / unit * unit)
     _ = try retrying("ftruncate", "guest memory to \(size) bytes") { ftruncate(number, size) }
+    // Processes of devices have the file: none of them may cut it, which would kill all others at their next
+    // access, nor seal it for those that come after (fcntl(2)).
+    _ = try retrying("fcntl(F_ADD_SEALS)", "guest memory") { apus_seal_size(number) }
     // A huge page that is not reserved now could be missing at its first use, which kills a process.
     let mapping = try MemoryMapping(of: file, count: size, reservingPages: options.usesHugePages)
     // Where the kernel may (`shmem_enabled` in /sys/kernel/mm/transparent_hugepage), the guest's first

@@ -100,4 +100,15 @@ import Testing
       _ = try GuestMemory([(GuestAddress(0xFFFF_FFFF_FFFF_F000), 0x1000)])
     }
   }
+
+  @Test func nobodyWhoHasTheFileCanCutItOrSealIt() throws {
+    let memory = try GuestMemory(count: 0x2000)
+    let number = try #require(memory.file.borrow { $0.rawValue })
+    #expect(ftruncate(number, 0x1000) == -1)
+    #expect(errno == EPERM)
+    #expect(ftruncate(number, 0x3000) == -1)
+    // F_ADD_SEALS with F_SEAL_FUTURE_WRITE: whoever came later could not write.
+    #expect(fcntl(number, 1033, 0x10) == -1)
+    #expect(errno == EPERM)
+  }
 }

@@ -45,6 +45,8 @@
 #include "CLinuxSandbox.h"
 
 int apus_memfd_create(const char *name, unsigned int flags);
+// Has the size of a memory file stay for good, and no other seal be put on it.
+int apus_seal_size(int fd);
 int apus_membarrier(int command, unsigned int flags);
 int apus_prctl(int option, unsigned long argument);
 int apus_gettid(void);

@@ -17,6 +17,8 @@ public protocol ConnectionSource: AnyObject, Sendable {
   func connect() throws(SystemError) -> OwnedFileDescriptor?
   /// Says that who was connected to last has taken over.
   func settle()
+  /// Says that who was connected to last has closed the connection.
+  func abandon()
   /// Says that who was connected to last is of no use, though it may still be there.
   func reject(_ reason: String)
 }
@@ -35,5 +37,6 @@ final class ListeningPath: ConnectionSource {
   }
 
   func settle() {}
+  func abandon() {}
   func reject(_ reason: String) {}
 }

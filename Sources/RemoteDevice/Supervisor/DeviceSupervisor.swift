@@ -87,6 +87,12 @@ public final class DeviceSupervisor: ConnectionSource {
     keeper.state.withLock { $0.settledAt = MonotonicClock.nanoseconds }
   }
 
+  /// Has the process killed unless it ends by itself soon: it has closed its connection.
+  public func abandon() {
+    keeper.state.withLock { $0.isAbandoned = true }
+    keeper.wake.signal()
+  }
+
   /// Has the process killed, which hangs or broke the protocol.
   public func reject(_ reason: String) {
     keeper.state.withLock { $0.complaint = $0.complaint ?? reason }

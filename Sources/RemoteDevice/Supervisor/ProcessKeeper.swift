@@ -14,6 +14,8 @@ final class ProcessKeeper: Sendable {
     var settledAt: UInt64?
     /// What its user found wrong with it.
     var complaint: String?
+    /// Whether it closed its connection.
+    var isAbandoned = false
     /// A signal that it is to have.
     var signal: Int32?
     var isReplaced = false
@@ -100,6 +102,7 @@ final class ProcessKeeper: Sendable {
     let program = state.withLock { state in
       state.settledAt = nil
       state.complaint = nil
+      state.isAbandoned = false
       state.signal = nil
       return state.program
     }
@@ -151,13 +154,16 @@ final class ProcessKeeper: Sendable {
       let (complaint, signal) = state.withLock { state in (state.complaint, state.signal.take()) }
       if let signal { child.signal(signal) }
       if complaint != nil { child.signal(SIGKILL) }
-      guard wanted != nil else { continue }
+      let isWanted = wanted == nil
+      guard !isWanted || state.withLock({ $0.isAbandoned }) else { continue }
       guard let end = deadline else {
-        child.signal(SIGTERM)
+        if !isWanted { child.signal(SIGTERM) }
         deadline = MonotonicClock.nanoseconds &+ Self.grace
         continue
       }
-      if MonotonicClock.nanoseconds >= end { child.signal(SIGKILL) }
+      guard MonotonicClock.nanoseconds >= end else { continue }
+      state.withLock { $0.complaint = $0.complaint ?? "it closed its connection and went on" }
+      child.signal(SIGKILL)
     }
   }
 

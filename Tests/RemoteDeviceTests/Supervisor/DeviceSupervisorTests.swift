@@ -136,6 +136,38 @@ import Testing
     #expect(line("its process \(first) was killed: no reply to GET_CONFIG within 10 s"))
   }
 
+  @Test func whoClosesItsConnectionAndGoesOnIsKilled() throws {
+    let supervisor = try supervise("exec 3>&-; while :; do sleep 1; done")
+    let first = try #require(process(of: supervisor))
+
+    supervisor.abandon()
+
+    #expect(process(of: supervisor, other: first) != nil)
+    #expect(line("its process \(first) was killed: it closed its connection and went on"))
+  }
+
+  @Test func whoLeavesItsConnectionToAnotherProcessTakesThatWithIt() throws {
+    let path = folder.path(of: "left")
+    let supervisor = try supervise(
+      "sleep 100 & echo $! > \(path).new; mv \(path).new \(path); wait"
+    )
+    let first = try #require(process(of: supervisor))
+    var left: Int32 = 0
+    let isThere = waitUntil {
+      let text = (try? folder.bytes(at: path)).map { String(decoding: $0, as: UTF8.self) }
+      left = text.flatMap { Int32($0.dropLast()) } ?? 0
+      return left != 0
+    }
+    try #require(isThere)
+
+    kill(first, SIGKILL)
+
+    #expect(process(of: supervisor, other: first) != nil)
+    // A zombie at most, whom nobody here has to reap.
+    let state = shell("cut -d ' ' -f 3 /proc/\(left)/stat 2>/dev/null").output
+    #expect(state.isEmpty || state == "Z" || state == "X", "\(state)")
+  }
+
   @Test func theProcessEndsWithItsSupervisor() throws {
     let id = try {
       let supervisor = try supervise("trap '' TERM; while :; do sleep 0.1; done")

@@ -116,7 +116,8 @@ struct VhostUserBackEndSession: ~Copyable {
     var hasChanged = false
     try channel.flush()
     for _ in 0..<16 {
-      guard !channel.isSending else { break }
+      // As many replies as there is room for are unread.
+      guard !channel.isSending else { throw .notReading(seconds: 0) }
       switch try channel.receive() {
       case .nothing:
         backChannel = consume channel

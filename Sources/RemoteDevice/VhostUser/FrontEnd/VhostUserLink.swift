@@ -64,6 +64,7 @@ final class VhostUserLink: Sendable {
   // Held while a back end is asked, for as long as its patience lasts. Lock order: this before `configuration`.
   let state: Mutex<State>
   let wake: EventFD
+  private let peers = PeerSignals()
   /// Whether the eventfds that interrupt the guest may have become others.
   let areCallsOld = Atomic(false)
   let isStopping = Atomic(false)
@@ -105,8 +106,12 @@ final class VhostUserLink: Sendable {
     }
     for error in errors { error.drain() }
     try state.withLock { (state) throws(VhostUserBackEndError) in
+      guard state.session != nil else {
+        if let reason = description.source.failure { throw .lacks(reason) }
+        state.active = Active(activation: activation)
+        return
+      }
       state.active = Active(activation: activation)
-      guard state.session != nil else { return }
       do throws(VhostUserBackEndError) {
         try start(&state)
       } catch {
@@ -194,7 +199,8 @@ final class VhostUserLink: Sendable {
     try state.session?.start(start, &state.inflight)
     // What came while nobody was there was perhaps told to the one that is gone.
     for queue in active.activation.queues.prefix(description.queues.served) {
-      queue?.kick.signal()
+      // The back end has the eventfd too, and may have filled it.
+      if let kick = queue?.kick { peers.signal(kick) }
     }
     logger.debug("\(description.name): the back end serves \(description.queues.served) rings")
   }
@@ -225,7 +231,7 @@ final class VhostUserLink: Sendable {
   /// Gives up the connection; another back end is looked for.
   func lose(_ state: inout State, _ error: VhostUserBackEndError) {
     let breach = error.isBreach
-    if breach { description.source.reject("\(error)") }
+    if breach { description.source.reject("\(error)") } else { description.source.abandon() }
     state.session = nil
     state.isChanged = false
     setLink(isUp: false, state)
