@@ -4,7 +4,7 @@ SWIFT ?= swift
 RELEASE = -c release --product apus --static-swift-stdlib --disable-local-rpath -Xlinker --gc-sections
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build guests run test lint format bench clean clean-cache
+.PHONY: help setup peers build guests run test lint format bench clean clean-cache
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
@@ -14,6 +14,9 @@ help: ## list the targets
 
 setup: ## install missing Debian packages, unpack the guest's kernel, make its disk
 	@scripts/setup
+
+peers:
+	@scripts/setup --tests
 
 build: ## build the release binary, .build/release/apus
 	@echo "apus: building in release mode" >&2
@@ -25,7 +28,7 @@ guests:
 run: setup build ## boot a Debian guest, show its root disk, and in a terminal give its shell
 	@scripts/run
 
-test: setup build guests ## run the whole suite
+test: peers build guests ## run the whole suite
 	@SWIFT="$(SWIFT)" scripts/test $(if $(FILTER),--filter '$(FILTER)')
 
 lint: ## check format, file lengths, imports and shell scripts
