@@ -5,6 +5,7 @@
 #include <linux/capability.h>
 #include <linux/securebits.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 
 int apus_clone(unsigned long flags) {
@@ -113,6 +114,9 @@ int apus_landlock_allow(int ruleset, uint64_t files, const char *path) {
     int32_t parent;
   } __attribute__((packed)) rule = {files, open(path, O_PATH | O_CLOEXEC)};
   if (rule.parent < 0) return -1;
+  struct stat status;
+  // The kernel refuses a rule with rights of folders for what is none: all but executing, writing, reading and cutting.
+  if (fstat(rule.parent, &status) == 0 && !S_ISDIR(status.st_mode)) rule.allowed &= 0x4007;
   int result = (int)syscall(LANDLOCK_ADD_RULE, ruleset, 1U, &rule, 0U);
   int code = errno;
   close(rule.parent);

@@ -11,7 +11,7 @@
 #define FUNCTIONS(F)                                                                            \
   F(create) F(close) F(get_error) F(get_errno) F(set_export_name) F(set_pread_initialize)       \
   F(set_uri_allow_local_file)                                                                   \
-  F(aio_connect_uri) F(aio_connect_unix) F(aio_is_dead) F(aio_is_closed) F(aio_is_connecting)   \
+  F(aio_connect_uri) F(aio_connect_socket) F(aio_is_dead) F(aio_is_closed) F(aio_is_connecting)   \
   F(aio_disconnect) F(poll)                                                                     \
   F(get_size) F(get_block_size) F(is_read_only) F(can_flush) F(can_fua) F(can_trim) F(can_zero) \
   F(can_multi_conn) F(aio_pread) F(aio_pwrite) F(aio_flush) F(aio_trim) F(aio_zero)             \
@@ -99,9 +99,9 @@ int apus_nbd_connect_uri(struct apus_nbd *connection, const char *uri) {
   return library.aio_connect_uri(connection->handle, uri);
 }
 
-int apus_nbd_connect_unix(struct apus_nbd *connection, const char *path, const char *name) {
+int apus_nbd_connect_socket(struct apus_nbd *connection, int socket, const char *name) {
   if (library.set_export_name(connection->handle, name) != 0) return -1;
-  return library.aio_connect_unix(connection->handle, path);
+  return library.aio_connect_socket(connection->handle, socket);
 }
 
 int apus_nbd_state(struct apus_nbd *connection) {

@@ -57,8 +57,7 @@ struct ServeDisk: ParsableCommand {
     var disk = disk.disk
     disk.queueCount = queues
     let threads = threads ?? min(queues, HostProcessors.count)
-    var plan = SandboxPlan(isServer ? .client : .file, device: disk.name ?? "disk")
-    if case .nbd(let address) = disk.source { plan.landlock.readablePaths += address.keyPaths }
+    let plan = Self.plan(disk)
     try options.serve(plan) { [disk] in
       try disk.open()
     } make: { [disk] source in
@@ -77,5 +76,26 @@ struct ServeDisk: ParsableCommand {
     } lookAgain: {
       $0.resize(logging: $1)
     }
+  }
+
+  private static func plan(_ disk: MachineConfiguration.Disk) -> SandboxPlan {
+    let name = disk.name ?? "disk"
+    guard case .nbd(let address) = disk.source else {
+      var plan = SandboxPlan(.file, device: name)
+      // What is done in a ring is on no list.
+      if disk.engine == .calls { plan.systemCalls?.removeAll { $0.name.hasPrefix("io_uring_") } }
+      return plan
+    }
+    var plan = SandboxPlan(
+      .client,
+      device: name,
+      makesUnixSockets: address.path == nil && address.isLocal
+    )
+    if let path = address.path {
+      plan.connectOnly(to: path)
+    } else {
+      plan.landlock.readablePaths += address.keyPaths
+    }
+    return plan
   }
 }

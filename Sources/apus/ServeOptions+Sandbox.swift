@@ -45,6 +45,13 @@ extension ServeOptions {
   private func check(_ report: SandboxReport, _ device: String) throws {
     let logger = Logger(label: "sandbox")
     logger.notice("\(device): \(report.summary)")
+    // The wall that the others lean on.
+    if report.refused.contains(.systemCalls), let state = report[.systemCalls] {
+      throw UserError(
+        message: "--sandbox \(sandbox.rawValue): \(SandboxLayer.systemCalls.rawValue): \(state); "
+          + "--sandbox off does without any layer"
+      )
+    }
     guard sandbox == .strict, let layer = report.refused.first, let state = report[layer] else {
       return
     }

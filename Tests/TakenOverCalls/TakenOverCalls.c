@@ -55,6 +55,17 @@ ATTEMPT(inet_socket) { UNUSED; return socket(AF_INET, SOCK_STREAM, 0); }
 ATTEMPT(raw_socket) { UNUSED; return socket(AF_PACKET, SOCK_RAW, 0); }
 ATTEMPT(netlink) { UNUSED; return socket(AF_NETLINK, SOCK_RAW, 0); }
 ATTEMPT(machine_socket) { UNUSED; return socket(40, SOCK_STREAM, 0); }
+ATTEMPT(datagrams) { UNUSED; int numbers[2]; return socketpair(AF_UNIX, SOCK_DGRAM, 0, numbers); }
+ATTEMPT(linger) {
+  UNUSED;
+  int number = socket(AF_INET, SOCK_STREAM, 0);
+  struct linger linger = {1, 3600};
+  return setsockopt(number, SOL_SOCKET, SO_LINGER, &linger, sizeof linger);
+}
+ATTEMPT(open_home) { UNUSED; return open("/root", O_RDONLY); }
+ATTEMPT(open_run) { UNUSED; return open("/run", O_RDONLY); }
+ATTEMPT(open_temporary) { UNUSED; return open("/tmp", O_RDONLY); }
+ATTEMPT(open_null) { UNUSED; return open("/dev/null", O_RDONLY); }
 ATTEMPT(connect) {
   UNUSED;
   struct sockaddr_un address = {.sun_family = AF_UNIX, .sun_path = "/run/systemd/private"};
@@ -201,7 +212,8 @@ static const struct {
 } attempts[] = {
     ENTRY(open), ENTRY(open_proc), ENTRY(openat2), ENTRY(create), ENTRY(make_folder), ENTRY(remove), ENTRY(rename), ENTRY(link),
     ENTRY(stat), ENTRY(read_link), ENTRY(change_folder), ENTRY(change_mode), ENTRY(list), ENTRY(handle), ENTRY(unix_socket),
-    ENTRY(inet_socket), ENTRY(raw_socket), ENTRY(netlink), ENTRY(machine_socket), ENTRY(connect), ENTRY(bind), ENTRY(listen),
+    ENTRY(inet_socket), ENTRY(raw_socket), ENTRY(netlink), ENTRY(machine_socket), ENTRY(datagrams), ENTRY(linger), ENTRY(open_home), ENTRY(open_run),
+    ENTRY(open_temporary), ENTRY(open_null), ENTRY(connect), ENTRY(bind), ENTRY(listen),
     ENTRY(inet_connect), ENTRY(abstract_connect), ENTRY(fork), ENTRY(vfork), ENTRY(clone), ENTRY(clone_user), ENTRY(clone3),
     ENTRY(execute), ENTRY(execute_memory), ENTRY(trace), ENTRY(read_memory), ENTRY(write_memory), ENTRY(kill), ENTRY(kill_all),
     ENTRY(thread_kill), ENTRY(queue_signal), ENTRY(open_process), ENTRY(steal_descriptor), ENTRY(signal_process), ENTRY(compare),

@@ -31,9 +31,10 @@ void apus_nbd_leave(struct apus_nbd *connection);
 // Gives up what is under way, too.
 void apus_nbd_destroy(struct apus_nbd *connection);
 
-// Begin to connect, to an export by its URI, or by its name at a unix socket; -1 if that fails at once.
+// Begin to connect, to an export by its URI, or by its name on a connected socket; -1 if that fails at
+// once. The socket is the connection's from then on.
 int apus_nbd_connect_uri(struct apus_nbd *connection, const char *uri);
-int apus_nbd_connect_unix(struct apus_nbd *connection, const char *path, const char *name);
+int apus_nbd_connect_socket(struct apus_nbd *connection, int socket, const char *name);
 // Whether it is connected: 1 when it is, 0 while it connects, -1 when it has failed or is lost.
 int apus_nbd_state(struct apus_nbd *connection);
 // What the server says of the export; -1 if it cannot be told.

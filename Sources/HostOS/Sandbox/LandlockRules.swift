@@ -3,7 +3,7 @@ import Glibc
 
 /// What Landlock denies a process (landlock(7)): everything that the kernel's generation of it knows, but what is listed here.
 public struct LandlockRules: Equatable, Sendable {
-  /// Folders whose files may be read and run, such as libraries.
+  /// Folders whose files may be read and run, such as libraries; and files.
   public var readablePaths: [String]
   /// Whether TCP connections may be made.
   public var allowsConnections: Bool

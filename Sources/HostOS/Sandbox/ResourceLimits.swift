@@ -1,4 +1,5 @@
 import CLinux
+import Glibc
 
 /// What a process may have of things that the host has a bounded number of (getrlimit(2)).
 public struct ResourceLimits: Equatable, Sendable {
@@ -23,6 +24,14 @@ public struct ResourceLimits: Equatable, Sendable {
     guard countsThreads else { return "\(descriptors) descriptors, no core" }
     try Self.set(APUS_LIMIT_PROCESSES, threads, "RLIMIT_NPROC")
     return "\(descriptors) descriptors, \(threads) threads, no core"
+  }
+
+  /// Has the kernel take this process first when the host is out of memory (proc_pid_oom_score_adj(5)).
+  ///
+  /// By size alone it would take the one that has the guest's memory.
+  static func beFirstToEnd() throws(SystemError) {
+    let file = try OwnedFileDescriptor(opening: "/proc/self/oom_score_adj", O_WRONLY)
+    try FileIO.writeAll(file.rawValue, Array("1000".utf8))
   }
 
   private static func set(

@@ -34,15 +34,12 @@ public enum Sandbox {
       do throws(SystemError) {
         note(attempt, of: plan, refusal, in: &report)
         var pair = try SocketPair()
-        let child = try start(attempt, identity, &pair, listeners)
-        guard child == 0 else {
-          return .monitor(
-            try SandboxMonitor(child, pair.near.duplicated(), listeners, plan)
-          )
+        if let monitor = try start(attempt, identity, &pair, listeners, plan) {
+          return .monitor(monitor)
         }
         enter(plan, attempt, identity, &report)
         endWithout(monitor: pair.far.rawValue)
-        if !plan.reachableSockets.isEmpty { SocketBroker.install(try pair.far.duplicated()) }
+        if !plan.reachableSockets.isEmpty { broker(pair.far.rawValue) }
         return .device(report)
       } catch {
         // Of all attempts the first says most.
@@ -55,28 +52,32 @@ public enum Sandbox {
 
   /// Starts the copy.
   ///
-  /// - Returns: Its process id; 0 in the copy, which waits until the monitor has given it its names.
+  /// - Returns: What watches it; `nil` in the copy, which waits until the monitor has given it its names.
+  /// - Throws: ``SystemError``, in the first process only, and if there is no copy any more.
   private static func start(
     _ namespaces: SandboxNamespaces,
     _ identity: SandboxIdentity,
     _ pair: inout SocketPair,
-    _ listeners: ListenerHandover
-  ) throws(SystemError) -> Int32 {
+    _ listeners: ListenerHandover,
+    _ plan: SandboxPlan
+  ) throws(SystemError) -> SandboxMonitor? {
     let child = try retrying("clone") { apus_clone(namespaces.rawValue) }
     if child == 0 {
       // First of all: whatever it keeps open of the monitor's would outlive that.
       do throws(SystemError) {
         pair.near = try pair.far.duplicated()
         try listeners.enter()
-        if try FileIO.read(pair.far.rawValue, atMost: 1) == [1] { return 0 }
+        if try FileIO.read(pair.far.rawValue, atMost: 1) == [1] { return nil }
       } catch {}
       // There is no monitor, or it cannot use this copy.
       _exit(0)
     }
     do throws(SystemError) {
       if namespaces.contains(.users) { try identity.map(child) }
+      let monitor = try SandboxMonitor(child, pair.near.duplicated(), listeners, plan)
+      // Last: what fails after this would have two devices on one connection.
       try FileIO.writeAll(pair.near.rawValue, [1])
-      return child
+      return monitor
     } catch {
       try? FileIO.writeAll(pair.near.rawValue, [0])
       _ = try? retrying("waitpid") { waitpid(child, nil, 0) }
@@ -111,6 +112,12 @@ public enum Sandbox {
     _ report: inout SandboxReport
   ) {
     try? InheritedDescriptors.emptyStandardStreams(keepsOutput: plan.keepsOutput)
+    // While there is /proc.
+    report.attempt(.limits) { () throws(SystemError) in
+      let applied = try plan.limits.apply(countsThreads: namespaces.contains(.users))
+      try ResourceLimits.beFirstToEnd()
+      return applied
+    }
     if !plan.hasEmptyRoot {
       report[.root] = .notWanted(plan.reasons[.root] ?? "")
     } else if namespaces.contains(.mounts) {
@@ -119,9 +126,6 @@ public enum Sandbox {
       report[.root] = .refused("there is no mount namespace to have it in")
     }
     if namespaces.contains(.hostName) { _ = unsafe apus_set_host_name("apus") }
-    report.attempt(.limits) { () throws(SystemError) in
-      try plan.limits.apply(countsThreads: namespaces.contains(.users))
-    }
     report.attempt(.capabilities) { () throws(SystemError) in
       _ = try retrying("prctl", "capabilities") { apus_lock_capabilities() }
       return ""
@@ -149,6 +153,15 @@ public enum Sandbox {
     report.attempt(.systemCalls) { () throws(SystemError) in
       try SystemCallFilter(calls).load(device: plan.device)
       return "\(Set(calls.map(\.name)).count) of them"
+    }
+  }
+
+  /// Has the copy ask its monitor for connections; without that it is of no use.
+  private static func broker(_ end: Int32) {
+    do throws(SystemError) {
+      SocketBroker.install(try OwnedFileDescriptor(duplicating: end))
+    } catch {
+      _exit(4)
     }
   }
 

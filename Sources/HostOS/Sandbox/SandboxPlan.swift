@@ -20,7 +20,13 @@ public struct SandboxPlan: Equatable, Sendable {
   public var keepsOutput: Bool
 
   /// What is right for a kind of device, the strictest that it works with.
-  public init(_ kind: SandboxKind, device: String) {
+  ///
+  /// - Parameters:
+  ///   - kind: What the device does with the host.
+  ///   - device: What messages call it.
+  ///   - makesUnixSockets: Whether a client connects to unix sockets by itself: any of the host's then, since nothing can tell the
+  ///     kernel which.
+  public init(_ kind: SandboxKind, device: String, makesUnixSockets: Bool = false) {
     self.device = device
     namespaces = .all
     hasEmptyRoot = true
@@ -35,16 +41,31 @@ public struct SandboxPlan: Equatable, Sendable {
     case .network: calls += SystemCallRules.interfaces
     case .file: calls += SystemCallRules.storage + SystemCallRules.ring
     case .client:
-      calls += SystemCallRules.clients
+      calls += SystemCallRules.clients(makeUnixSockets: makesUnixSockets)
       let reason = "a lost server is connected to again, at this host's addresses and paths"
       namespaces.remove(.network)
       hasEmptyRoot = false
       landlock = LandlockRules(
-        readablePaths: ["/etc", "/lib", "/lib64", "/usr", "/run", "/var/run", "/dev/null"],
+        // Below /run, what /etc/resolv.conf may lead to.
+        readablePaths: [
+          "/etc", "/lib", "/lib64", "/usr", "/run/systemd/resolve", "/run/NetworkManager",
+          "/run/resolvconf", "/run/connman", "/dev/null",
+        ],
         allowsConnections: true
       )
       reasons = [.network: reason, .root: reason]
     }
     systemCalls = calls
+  }
+
+  /// Has the monitor make the only connection that a client makes, to the unix socket at `path`: it then needs nothing else of the
+  /// host.
+  public mutating func connectOnly(to path: String) {
+    let strict = SandboxPlan(.memory, device: device)
+    namespaces = strict.namespaces
+    hasEmptyRoot = strict.hasEmptyRoot
+    landlock = strict.landlock
+    reasons = strict.reasons
+    reachableSockets = [.path(path)]
   }
 }

@@ -19,6 +19,11 @@ public struct SystemCallRule: Hashable, Sendable {
       Self(argument: argument, mask: .max, value: 0)
     }
 
+    /// Of the argument's bits in `mask`, those of `value` are set, and no others.
+    public static func masked(_ argument: UInt32, _ mask: UInt64, _ value: UInt64) -> Self {
+      Self(argument: argument, mask: mask, value: value)
+    }
+
     /// The argument has all bits of `bits`.
     public static func has(_ argument: UInt32, _ bits: UInt64) -> Self {
       Self(argument: argument, mask: bits, value: bits)
@@ -47,8 +52,8 @@ public struct SystemCallRule: Hashable, Sendable {
     names.map { Self(name: $0, tests: [], failure: nil) }
   }
 
-  /// Has a call fail, for callers that know what to do then.
-  public static func fail(_ name: String, _ code: Int32) -> Self {
-    Self(name: name, tests: [], failure: code)
+  /// Has a call fail for which all of `tests` hold, for callers that know what to do then.
+  public static func fail(_ name: String, _ code: Int32, _ tests: Test...) -> Self {
+    Self(name: name, tests: tests, failure: code)
   }
 }

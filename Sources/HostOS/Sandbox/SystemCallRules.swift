@@ -99,9 +99,12 @@ public enum SystemCallRules {
       "shutdown",
       "getsockopt"
     ) + [
-      .allow("socketpair", .equals(0, UInt64(AF_UNIX)))
+      // Of streams: one of datagrams sends to any address.
+      .allow("socketpair", .equals(0, UInt64(AF_UNIX)), .masked(1, 0xF, stream))
     ]
   }
+
+  private static var stream: UInt64 { 1 }  // SOCK_STREAM; the bits above the type are flags
 
   /// Files and block devices, by calls.
   public static var storage: [SystemCallRule] {
@@ -135,14 +138,16 @@ public enum SystemCallRules {
   }
 
   /// New connections to servers, by path or by name, which takes the files that say where names are looked up; to be read only.
-  public static var clients: [SystemCallRule] {
-    let families = [AF_UNIX, AF_INET, AF_INET6, netlink]
+  ///
+  /// - Parameter makeUnixSockets: Whether by unix sockets too. Else there are none, and what glibc would ask there, it looks up itself.
+  /// - Returns: The rules.
+  public static func clients(makeUnixSockets: Bool) -> [SystemCallRule] {
+    let families = [AF_INET, AF_INET6, netlink] + (makeUnixSockets ? [AF_UNIX] : [])
     return SystemCallRule.allow(
       all: "connect",
       "bind",
       "getsockname",
       "getpeername",
-      "setsockopt",
       "sendmmsg",
       "access",
       "faccessat",
@@ -164,12 +169,23 @@ public enum SystemCallRules {
       "getrusage"
     )
       + families.map { .allow("socket", .equals(0, UInt64($0))) }
+      + (makeUnixSockets ? [] : [.fail("socket", EAFNOSUPPORT, .equals(0, UInt64(AF_UNIX)))])
+      + options.map { .allow("setsockopt", .equals(1, $0.level), .equals(2, $0.name)) }
       + [
         .allow("openat", .lacks(2, writing)),
         // How many bytes there are to read, and not to wait for them.
         .allow("ioctl", .equals(1, 0x541B)),
         .allow("ioctl", .equals(1, 0x5421)),
       ]
+  }
+  // With SO_LINGER, whoever closes a socket last would wait for as long as the device says.
+  private static var options: [(level: UInt64, name: UInt64)] {
+    [
+      (1, 7), (1, 8), (1, 9),  // SO_SNDBUF, SO_RCVBUF, SO_KEEPALIVE
+      (6, 1), (6, 4), (6, 5), (6, 6),  // TCP_NODELAY, TCP_KEEPIDLE, TCP_KEEPINTVL, TCP_KEEPCNT
+      // IP_MTU_DISCOVER, IP_RECVERR, and IPv6's: glibc's resolver.
+      (0, 10), (0, 11), (41, 23), (41, 25),
+    ]
   }
   private static var netlink: Int32 { 16 }  // AF_NETLINK: which addresses this host has
   private static var writing: UInt64 {

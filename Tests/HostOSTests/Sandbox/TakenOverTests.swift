@@ -35,6 +35,49 @@ struct TakenOverTests {
     )
   }
 
+  /// Landlock is what keeps the files from a client of servers, which sees them.
+  @Test(
+    .enabled(if: Self.hasLandlock, "this kernel has no Landlock"),
+    arguments: ["open_proc", "open_home", "open_run", "open_temporary"]
+  )
+  func aClientOfServersReadsNoOtherFilesThanItNeeds(attempt: String) throws {
+    let ended = try TakenOver.run(.client, attempt)
+
+    #expect(ended.ending == .exited(1), "\(ended)")
+    #expect(ended.output == "failed with errno \(EACCES)\n")
+  }
+
+  @Test(arguments: ["open", "open_null", "inet_socket"])
+  func aClientOfServersHasWhatItNeeds(attempt: String) throws {
+    let ended = try TakenOver.run(.client, attempt)
+
+    #expect(ended.ending == .exited(0), "\(ended)")
+  }
+
+  @Test func aClientOfServersHasNoUnixSockets() throws {
+    let ended = try TakenOver.run(.client, "unix_socket")
+
+    #expect(ended.output == "failed with errno \(EAFNOSUPPORT)\n")
+  }
+
+  @Test(arguments: ["linger", "datagrams", "machine_socket", "bpf"])
+  func aClientOfServersEndsWhereNoneIsNeeded(attempt: String) throws {
+    let ended = try TakenOver.run(.client, attempt)
+
+    #expect(ended.ending == .exited(SystemCallFilter.refusalCode), "\(ended)")
+  }
+
+  @Test(
+    .enabled(if: Self.hasNamespaces && Self.hasLandlock, "the host permits less here"),
+    arguments: SandboxKind.allCases
+  )
+  func noLayerOfAnyKindIsRefusedByAHostThatHasAll(kind: SandboxKind) throws {
+    let ended = try TakenOver.run(kind, "report")
+
+    #expect(!ended.output.contains("refused"), "\(ended)")
+    #expect(ended.output.contains("landlock: in force"))
+  }
+
   @Test func threadsAreMadeTheWayThatAFilterCanSee() throws {
     let ended = try TakenOver.run(.memory, "clone3")
 
@@ -66,6 +109,11 @@ struct TakenOverTests {
     let ended = try TakenOver.run(.memory, attempt, unfiltered: true)
 
     #expect(ended.ending == .exited(1), "\(ended)")
+  }
+
+  private static var hasLandlock: Bool {
+    let report = try? TakenOver.run(.memory, "report")
+    return report.map { $0.output.contains("landlock: in force") } ?? false
   }
 
   /// Whether this host permits what the test above needs.

@@ -40,6 +40,17 @@ public struct NBDAddress: Equatable, Sendable, CustomStringConvertible {
     place = .unix(path: String(path), name: name)
   }
 
+  /// The unix socket, if it is named without a URI.
+  public var path: String? {
+    guard case .unix(let path, _) = place else { return nil }
+    return path
+  }
+
+  /// Whether the server is at a unix socket.
+  public var isLocal: Bool {
+    path != nil || description.hasPrefix("nbd+unix:") || description.hasPrefix("nbds+unix:")
+  }
+
   /// The files and folders with keys that it names, which are read with each connection.
   public var keyPaths: [String] {
     guard case .uri(let text) = place, let mark = text.firstIndex(of: "?") else { return [] }

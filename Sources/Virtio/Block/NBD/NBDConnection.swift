@@ -1,5 +1,6 @@
 import CNBD
 import Glibc
+import HostOS
 
 /// One connection to an export, in use by one thread at a time.
 @safe
@@ -186,7 +187,14 @@ final class NBDConnection: @unchecked Sendable {
     var code: Int32 = 0
     switch address.place {
     case .unix(let path, let name):
-      code = unsafe apus_nbd_connect_unix(connection, path, name)
+      // In a sandbox, it is somebody else who can connect.
+      let socket: Int32
+      do throws(SystemError) {
+        socket = try UnixSocket.connect(to: path).release()
+      } catch {
+        throw .unreachable(address, reason: error.reason)
+      }
+      code = unsafe apus_nbd_connect_socket(connection, socket, name)
     case .uri(let text):
       code = unsafe apus_nbd_connect_uri(connection, text)
     }
