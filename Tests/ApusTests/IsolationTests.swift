@@ -48,7 +48,7 @@ import Virtio
     #expect(network.descriptors == [17, 9])
   }
 
-  @Test(.needsBinary, .timeLimit(.minutes(5)), arguments: [[], .packedRing] as [VirtioFeatures])
+  @Test(.needsBinary, .timeLimit(.minutes(10)), arguments: [[], .packedRing] as [VirtioFeatures])
   func everyRequestIsCompletedOnceThoughTheProcessIsKilled(
     without: VirtioFeatures
   ) async throws {
@@ -119,7 +119,7 @@ import Virtio
   @Test(
     .needsDebian,
     .needsEmulatedHost,
-    .timeLimit(.minutes(6)),
+    .timeLimit(.minutes(10)),
     arguments: [[], ["--no-packed-rings", "--irqchip", "kernel"]]
   )
   func aGuestDoesNotNoticeThatItsDevicesDie(options: [String]) async throws {

@@ -4,7 +4,7 @@ import Testing
 /// Debian guests whose devices other processes serve, which are killed again and again.
 @Suite(.serialized, .needsDebian, .needsEmulatedHost) struct RemoteGuestTests {
   @Test(
-    .timeLimit(.minutes(6)),
+    .timeLimit(.minutes(10)),
     arguments: [[], ["--no-packed-rings", "--transport", "mmio"], ["--irqchip", "kernel"]]
   )
   func aDiskIsMountedWrittenAndVerifiedThoughItsProcessIsKilled(options: [String]) async throws {
@@ -41,7 +41,7 @@ import Testing
     #expect(ended.lines.contains { $0.hasPrefix("KILLS ") && $0 != "KILLS 0" }, "\(ended)")
   }
 
-  @Test(.timeLimit(.minutes(6)), arguments: [[], ["--no-packed-rings", "--transport", "mmio"]])
+  @Test(.timeLimit(.minutes(10)), arguments: [[], ["--no-packed-rings", "--transport", "mmio"]])
   func aNetworkIsReached(options: [String]) async throws {
     let boot = GuestBoot(
       tasks: "no_timer_check apus.test=net,quiet",
@@ -70,7 +70,7 @@ import Testing
     #expect(device.split(separator: " ")[2] == "52:54:00:12:34:56")
   }
 
-  @Test(.timeLimit(.minutes(6))) func streamsGoBothWays() async throws {
+  @Test(.timeLimit(.minutes(10))) func streamsGoBothWays() async throws {
     let boot = GuestBoot(
       tasks: "no_timer_check apus.test=vsock,quiet",
       options: ["--device", "vhost-user-vsock,socket=/run/s"],

@@ -12,7 +12,7 @@ import Testing
     }
   }
 
-  @Test(.timeLimit(.minutes(6)), arguments: ["kernel", "split", "user"])
+  @Test(.timeLimit(.minutes(10)), arguments: ["kernel", "split", "user"])
   func aDiskOfAProcessIsMountedWrittenAndVerified(mode: String) async throws {
     let boot = GuestBoot(
       tasks: "no_timer_check apus.test=disk",
@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test(
-    .timeLimit(.minutes(6)),
+    .timeLimit(.minutes(10)),
     .enabled(if: Given.hasQEMU, "qemu-system-x86_64 is not installed")
   )
   func aDiskIsDrivenByTheProxyOfQEMU() async throws {

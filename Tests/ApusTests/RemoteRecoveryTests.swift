@@ -8,7 +8,7 @@ import Testing
 import Virtio
 
 /// A machine's disk in a process that is killed while requests are under way, and started again.
-@Suite(.needsBinary, .timeLimit(.minutes(3))) struct RemoteRecoveryTests {
+@Suite(.needsBinary, .timeLimit(.minutes(10))) struct RemoteRecoveryTests {
   @Test(arguments: [[], .packedRing] as [VirtioFeatures])
   func everyRequestIsCompletedOnce(without: VirtioFeatures) async throws {
     try await Program.onThread {

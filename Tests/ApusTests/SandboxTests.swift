@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// The sandbox of `apus serve`, as whoever starts it sees it.
-@Suite(.needsBinary, .timeLimit(.minutes(5))) struct SandboxTests {
+@Suite(.needsBinary, .timeLimit(.minutes(10))) struct SandboxTests {
   private static let layers = SandboxLayer.allCases.map(\.rawValue)
   // No namespaces, and no capability to make any.
   private static let refusing = """

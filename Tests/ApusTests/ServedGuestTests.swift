@@ -6,7 +6,7 @@ import Testing
 /// A Debian guest of Debian's QEMU, without KVM, that uses served devices.
 @Suite(.needsDebian, .enabled(if: Given.hasQEMU, "qemu-system-x86_64 is not installed"))
 struct ServedGuestTests {
-  @Test(.timeLimit(.minutes(4)), arguments: [["packed=off"], ["packed=on", "num-queues=2"]])
+  @Test(.timeLimit(.minutes(10)), arguments: [["packed=off"], ["packed=on", "num-queues=2"]])
   func aDiskIsMountedWrittenAndVerified(properties: [String]) async throws {
     let folder = try TemporaryFolder()
     let disk = folder.path(of: "disk")
@@ -42,7 +42,7 @@ struct ServedGuestTests {
   }
 
   @Test(
-    .timeLimit(.minutes(4)),
+    .timeLimit(.minutes(10)),
     .enabled(if: Given.canMakeNetworks, "only root can make a network to serve"),
     arguments: [1, 2]
   )
@@ -89,7 +89,7 @@ struct ServedGuestTests {
     }
   }
 
-  @Test(.timeLimit(.minutes(4)))
+  @Test(.timeLimit(.minutes(10)))
   func socketsGoBothWays() async throws {
     let folder = try TemporaryFolder()
     let (socket, path) = (folder.path(of: "s"), folder.path(of: "v"))

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite struct StoppingTests {
-  @Test(.enabled(if: TinyKernel.hasKVM, "/dev/kvm cannot be opened"), .timeLimit(.minutes(5)))
+  @Test(.enabled(if: TinyKernel.hasKVM, "/dev/kvm cannot be opened"), .timeLimit(.minutes(10)))
   func aGuestThatAnswersSIGTERMWithAResetIsNotRestarted() throws {
     let folder = try TemporaryFolder()
     let kernel = try folder.file("kernel", TinyKernel.file(TinyKernel.resettingAtPowerButton))

@@ -6,7 +6,7 @@ import Testing
 @Suite(
   .needsDebian,
   .enabled(if: Given.has("APUS_TEST_QEMU_NEXT"), "there is no QEMU of Debian's next release"),
-  .timeLimit(.minutes(4))
+  .timeLimit(.minutes(10))
 )
 struct VfioUserGuestTests {
   /// What interrupts the guest.

@@ -4,7 +4,7 @@ import Testing
 import Virtio
 
 /// Back ends that break the protocol.
-@Suite(.timeLimit(.minutes(3))) struct HostileBackEndTests {
+@Suite(.timeLimit(.minutes(10))) struct HostileBackEndTests {
   /// What a back end answers to a request, and what is to be said of it.
   struct Case: Sendable, CustomTestStringConvertible {
     let request: UInt32

@@ -7,7 +7,7 @@ import Testing
 import Virtio
 
 /// Devices that another process serves, with our own back end at the other end.
-@Suite(.timeLimit(.minutes(3))) struct VhostUserRemoteTests {
+@Suite(.timeLimit(.minutes(10))) struct VhostUserRemoteTests {
   private let folder: TemporaryFolder
   private let path: String
 
@@ -262,7 +262,7 @@ private let storageDaemon = "/usr/bin/qemu-storage-daemon"
 
 /// QEMU's storage daemon as a back end.
 @Suite(
-  .timeLimit(.minutes(2)),
+  .timeLimit(.minutes(10)),
   .enabled(if: access(storageDaemon, X_OK) == 0, "qemu-storage-daemon is not installed")
 )
 struct StorageDaemonTests {

@@ -7,7 +7,7 @@ import Testing
 /// Who gets a connection that becomes free.
 @Suite(
   .enabled(if: NBDServer.isThere, "qemu-nbd or libnbd0 is missing: scripts/setup"),
-  .timeLimit(.minutes(2))
+  .timeLimit(.minutes(10))
 )
 struct NBDConnectionsTests {
   /// A signal to somebody who has a connection would be taken by nobody, and wake a thread for ever.

@@ -7,7 +7,7 @@ import Virtio
 /// Disks that servers have, in the servers' formats.
 @Suite(
   .enabled(if: NBDServer.isThere, "qemu-nbd or libnbd0 is missing: scripts/setup"),
-  .timeLimit(.minutes(2))
+  .timeLimit(.minutes(10))
 )
 struct NBDTests {
   private let folder: TemporaryFolder
