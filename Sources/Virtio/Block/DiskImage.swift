@@ -54,8 +54,8 @@ public final class DiskImage: Sendable {
   /// What addresses in memory are multiples of with direct I/O; a power of 2.
   let memoryAlignment: UInt64
 
-  // Each of them 5 ms after the one before: a second.
-  private static var lockAttempts: Int { 200 }
+  // Each of them 5 ms after the one before: three seconds.
+  private static var lockAttempts: Int { 600 }
 
   let descriptor: OwnedFileDescriptor
   let isBlockDevice: Bool
@@ -120,8 +120,8 @@ public final class DiskImage: Sendable {
   /// Locks the whole file, with some patience.
   ///
   /// A process that was killed holds its lock until the kernel has ended what its io_uring had under way,
-  /// a moment after the process is gone. That is as well: a write of the dead one's cannot come after one
-  /// of ours.
+  /// a moment after the process is gone; and one in a sandbox dies only after its monitor has. That is as
+  /// well: a write of the dead one's cannot come after one of ours.
   private static func lock(
     _ descriptor: borrowing OwnedFileDescriptor,
     _ path: String,
