@@ -111,7 +111,11 @@ import Virtio
       #expect(load.failures == [])
       #expect(try DiskLoad.words(folder.bytes(at: path)) == load.expected)
       #expect(!controller.status.contains(.needsReset))
-      #expect(log.lines.count { $0.contains("was ended by SIGKILL; another is started") } == 20)
+      // The last death may not have been told yet.
+      let areTold = waitUntil {
+        log.lines.count { $0.contains("was ended by SIGKILL; another is started") } == 20
+      }
+      #expect(areTold, "\(log.lines)")
       controller.reset()
     }
   }
