@@ -4,6 +4,7 @@
 #include <grp.h>
 #include <linux/capability.h>
 #include <linux/securebits.h>
+#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -125,3 +126,5 @@ int apus_landlock_allow(int ruleset, uint64_t files, const char *path) {
 }
 
 int apus_landlock_restrict(int ruleset) { return (int)syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0U); }
+
+void apus_use_one_arena(void) { mallopt(M_ARENA_MAX, 1); }

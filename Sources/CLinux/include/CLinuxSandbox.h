@@ -43,3 +43,7 @@ int apus_landlock_create(uint64_t files, uint64_t network, uint64_t scopes, int 
 // Gives rights back under a path.
 int apus_landlock_allow(int ruleset, uint64_t files, const char *path);
 int apus_landlock_restrict(int ruleset);
+
+// Has all threads take memory from one arena. Those of their own would have glibc look into /proc and /sys, as it gives
+// memory back, or counts processors: an open() at any time.
+void apus_use_one_arena(void);

@@ -21,6 +21,7 @@ public enum Sandbox {
   ///
   /// - Throws: ``SystemError`` if there can be no other process at all, or it cannot be shut in by any means.
   public static func split(_ plan: SandboxPlan) throws(SystemError) -> Side {
+    apus_use_one_arena()
     var report = SandboxReport()
     report.attempt(.descriptors) { () throws(SystemError) in
       let count = try InheritedDescriptors.close()
