@@ -23,6 +23,10 @@ final class HostileNBDServer {
     case answersOthers
     /// Answers with a byte now and then.
     case trickles
+    /// Serves zeroes, but never answers the first write of all.
+    case forgetsFirstWrite
+    /// Serves zeroes, but fails the first flush of all with EIO.
+    case failsFirstFlush
   }
 
   let address: String
@@ -32,6 +36,8 @@ final class HostileNBDServer {
   private final class Shared: Sendable {
     let isEnded = Atomic(false)
     let clients = Atomic<Int>(0)
+    let writes = Atomic<Int>(0)
+    let flushes = Atomic<Int>(0)
   }
 
   init(_ manner: Manner, in folder: TemporaryFolder) throws {
@@ -47,13 +53,20 @@ final class HostileNBDServer {
         list.wait(timeout: 50)
         guard let client = listener.accept() else { continue }
         shared.clients.add(1, ordering: .relaxed)
-        Conversation(client, manner) { shared.isEnded.load(ordering: .relaxed) }.run()
+        Conversation(
+          client,
+          manner,
+          countingWrites: { shared.writes.add(1, ordering: .relaxed).newValue },
+          flushes: { shared.flushes.add(1, ordering: .relaxed).newValue }
+        ) { shared.isEnded.load(ordering: .relaxed) }.run()
       }
     }
   }
 
   /// How many clients have come.
   var clientCount: Int { shared.clients.load(ordering: .relaxed) }
+  /// How many writes have come, from all clients.
+  var writeCount: Int { shared.writes.load(ordering: .relaxed) }
 
   deinit {
     shared.isEnded.store(true, ordering: .relaxed)
@@ -67,15 +80,22 @@ private struct Conversation: ~Copyable {
 
   private let client: OwnedFileDescriptor
   private let manner: HostileNBDServer.Manner
+  // Each counts one and returns how many that makes.
+  private let countWrite: () -> Int
+  private let countFlush: () -> Int
   private let isEnded: () -> Bool
 
   init(
     _ client: consuming OwnedFileDescriptor,
     _ manner: HostileNBDServer.Manner,
+    countingWrites countWrite: @escaping () -> Int,
+    flushes countFlush: @escaping () -> Int,
     until isEnded: @escaping () -> Bool
   ) {
     self.client = client
     self.manner = manner
+    self.countWrite = countWrite
+    self.countFlush = countFlush
     self.isEnded = isEnded
   }
 
@@ -117,7 +137,8 @@ private struct Conversation: ~Copyable {
   }
 
   private borrowing func answer() throws {
-    let cookie = Array(try receive(28)[8..<16])
+    let request = try receive(28)
+    let cookie = Array(request[8..<16])
     let simple = Self.words(0x6744_6698, 4)
     switch manner {
     case .hangsUp: throw Ended()
@@ -131,6 +152,27 @@ private struct Conversation: ~Copyable {
         var list = PollList()
         list.wait(timeout: 20)
       }
+    case .forgetsFirstWrite, .failsFirstFlush: try serve(request, answeredBy: simple, cookie)
+    }
+  }
+
+  private borrowing func serve(
+    _ request: [UInt8],
+    answeredBy simple: [UInt8],
+    _ cookie: [UInt8]
+  ) throws {
+    let count = Int(request[24..<28].reduce(0) { $0 << 8 | UInt64($1) })
+    let done = simple + Self.words(0, 4) + cookie
+    switch request[7] {
+    case 0: try send(done + [UInt8](repeating: 0, count: count))
+    case 1:
+      _ = try receive(count)
+      guard countWrite() > 1 || manner != .forgetsFirstWrite else { return }
+      try send(done)
+    case 3 where manner == .failsFirstFlush && countFlush() == 1:
+      try send(simple + Self.words(UInt64(EIO), 4) + cookie)
+    case 2: throw Ended()
+    default: try send(done)
     }
   }
 

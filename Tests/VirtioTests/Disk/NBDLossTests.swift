@@ -192,4 +192,33 @@ struct NBDLossTests {
     let seconds = Int(time.components.seconds)
     #expect(server.clientCount <= seconds + 3, "\(server.clientCount) clients in \(time)")
   }
+
+  /// The server may still do it, later than what the guest writes next: it is not made again, though
+  /// requests are to be.
+  @Test func aWriteThatIsNotAnsweredInTimeFailsAndIsNotRepeated() throws {
+    let server = try HostileNBDServer(.forgetsFirstWrite, in: folder)
+    let rig = try rig(
+      server.address,
+      NBDDisk.Options(timeout: .seconds(1), reconnect: .seconds(60))
+    )
+    let data: [MockBuffer] = [.readable(BlockRig.data, 512)]
+    #expect(try rig.request(1, sector: 3, data).status == 1)
+    #expect(rig.rig.log.lines.contains { $0.contains("write of 512 bytes at 1536") })
+    #expect(try rig.request(0, sector: 1, Self.sector).status == 0)
+    #expect(server.writeCount == 1)
+    #expect(try rig.request(1, sector: 3, data).status == 0)
+    #expect(server.writeCount == 2)
+  }
+
+  @Test func aFlushThatFailsIsToldAndTheNextIsDone() throws {
+    let server = try HostileNBDServer(.failsFirstFlush, in: folder)
+    let rig = try rig(server.address)
+    #expect(try rig.request(1, sector: 3, [.readable(BlockRig.data, 512)]).status == 0)
+    #expect(try rig.request(4).status == 1)
+    #expect(try rig.request(4).status == 0)
+    #expect(try rig.request(0, sector: 1, Self.sector).status == 0)
+    #expect(rig.rig.log.lines.count == 1, "\(rig.rig.log.lines)")
+    #expect(rig.rig.log.lines.first?.contains("flush: Input/output error") == true)
+    #expect(server.clientCount == 1)
+  }
 }
