@@ -1,4 +1,4 @@
-import DeviceModel
+public import DeviceModel
 import Synchronization
 
 /// The 4096 bytes of configuration registers of one type 0 function (PCI 3.0, 6.1; PCIe 4.0, 7.2).

@@ -1,4 +1,5 @@
-import GuestMemory
+public import DeviceModel
+public import GuestMemory
 import PCI
 import Synchronization
 
@@ -16,7 +17,7 @@ public protocol DMAPeer: AnyObject, Sendable {
 /// that throws, a part may have been done. Nothing is reached while the driver keeps the function from being a
 /// bus master. Any thread may call. Where memory is not mapped, a call waits for the peer, so no lock should be
 /// held that the function's register accesses need.
-public final class DMAHandle: Sendable {
+public final class DMAHandle: DeviceMemory {
   // The longest copy under the lock, in bytes.
   private static var step: Int { 1 << 20 }
 
@@ -40,10 +41,10 @@ public final class DMAHandle: Sendable {
   init() { state = Mutex(State(memory: GuestMemory(shared: []))) }
 
   /// Reads `count` bytes.
-  public func read(at address: UInt64, count: Int) throws(DMAError) -> [UInt8] {
+  public func read(at address: GuestAddress, count: Int) throws(DMAError) -> [UInt8] {
     precondition(count >= 0, "a read of \(count) bytes")
     var bytes: [UInt8] = []
-    for piece in try pieces(of: address, count, for: .read) {
+    for piece in try pieces(of: address.rawValue, count, for: .read) {
       if let peer = piece.peer {
         bytes += try peer.readMemory(at: piece.address, count: piece.count)
       } else {
@@ -56,9 +57,9 @@ public final class DMAHandle: Sendable {
   }
 
   /// Writes bytes.
-  public func write(_ bytes: [UInt8], at address: UInt64) throws(DMAError) {
-    for piece in try pieces(of: address, bytes.count, for: .write) {
-      let start = Int(piece.address &- address)
+  public func write(_ bytes: [UInt8], at address: GuestAddress) throws(DMAError) {
+    for piece in try pieces(of: address.rawValue, bytes.count, for: .write) {
+      let start = Int(piece.address &- address.rawValue)
       let part = Array(bytes[start..<start + piece.count])
       if let peer = piece.peer {
         try peer.writeMemory(part, at: piece.address)

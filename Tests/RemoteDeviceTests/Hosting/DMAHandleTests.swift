@@ -59,48 +59,50 @@ import TestSupport
   }
 
   @Test func nothingIsReachedWhileBusMasterIsOff() throws {
-    #expect(throws: DMAError.notBusMaster) { try dma.read(at: 0x1000, count: 1) }
-    #expect(throws: DMAError.notBusMaster) { try dma.write([1], at: 0x1000) }
+    #expect(throws: DMAError.notBusMaster) { try dma.read(at: GuestAddress(0x1000), count: 1) }
+    #expect(throws: DMAError.notBusMaster) { try dma.write([1], at: GuestAddress(0x1000)) }
   }
 
   @Test func mappedMemoryAndThePeersAreOne() throws {
     function.writeConfiguration(4, 4, width: 2)
-    try dma.write([UInt8](repeating: 7, count: 0x1800), at: 0x2000)
+    try dma.write([UInt8](repeating: 7, count: 0x1800), at: GuestAddress(0x2000))
 
     #expect(try file.bytes(at: 0x1000, count: 0x1000).allSatisfy { $0 == 7 })
     #expect(peer.written.withLock { $0[0x3000] } == [UInt8](repeating: 7, count: 0x800))
-    #expect(try dma.read(at: 0x2FFF, count: 2) == [7, 3])
-    #expect(try dma.read(at: 0x3FFF, count: 2) == [3, 4])
-    #expect(try dma.read(at: 0x1000, count: 0) == [])
+    #expect(try dma.read(at: GuestAddress(0x2FFF), count: 2) == [7, 3])
+    #expect(try dma.read(at: GuestAddress(0x3FFF), count: 2) == [3, 4])
+    #expect(try dma.read(at: GuestAddress(0x1000), count: 0) == [])
   }
 
   @Test func whatIsNotMemoryIsRefusedWhole() throws {
     function.writeConfiguration(4, 4, width: 2)
 
     #expect(throws: DMAError.notMapped(address: 0x4FFF, count: 2)) {
-      try dma.read(at: 0x4FFF, count: 2)
+      try dma.read(at: GuestAddress(0x4FFF), count: 2)
     }
     #expect(throws: DMAError.notMapped(address: 0xFFF, count: 2)) {
-      try dma.write([1, 2], at: 0xFFF)
+      try dma.write([1, 2], at: GuestAddress(0xFFF))
     }
     #expect(throws: DMAError.notMapped(address: .max, count: 2)) {
-      try dma.read(at: .max, count: 2)
+      try dma.read(at: GuestAddress(.max), count: 2)
     }
     #expect(throws: DMAError.notAllowed(address: 0x3FFF, count: 2)) {
-      try dma.write([1, 2], at: 0x3FFF)
+      try dma.write([1, 2], at: GuestAddress(0x3FFF))
     }
     #expect(peer.written.withLock { $0.isEmpty })
-    #expect(throws: DMAError.timedOut(address: 0x10000)) { try dma.read(at: 0x10000, count: 1) }
+    #expect(throws: DMAError.timedOut(address: 0x10000)) {
+      try dma.read(at: GuestAddress(0x10000), count: 1)
+    }
   }
 
   @Test func afterThePeerHasGoneNothingIsThere() throws {
     function.writeConfiguration(4, 4, width: 2)
     function.release()
 
-    #expect(throws: DMAError.notBusMaster) { try dma.read(at: 0x1000, count: 1) }
+    #expect(throws: DMAError.notBusMaster) { try dma.read(at: GuestAddress(0x1000), count: 1) }
     function.writeConfiguration(4, 4, width: 2)
     #expect(throws: DMAError.notMapped(address: 0x1000, count: 1)) {
-      try dma.read(at: 0x1000, count: 1)
+      try dma.read(at: GuestAddress(0x1000), count: 1)
     }
   }
 }

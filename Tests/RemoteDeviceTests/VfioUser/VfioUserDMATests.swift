@@ -1,4 +1,5 @@
 import DeviceModel
+import GuestMemory
 import HostOS
 import PCI
 import RemoteDevice
@@ -27,8 +28,8 @@ import TestSupport
     func writeBAR(_ value: UInt64, _ access: BusAccess) {
       let outcome: UInt64
       do throws(DMAError) {
-        let bytes = try dma.read(at: value, count: 4)
-        try dma.write(bytes, at: value &+ 0x10)
+        let bytes = try dma.read(at: GuestAddress(value), count: 4)
+        try dma.write(bytes, at: GuestAddress(value) &+ 0x10)
         outcome = 1
       } catch {
         switch error {

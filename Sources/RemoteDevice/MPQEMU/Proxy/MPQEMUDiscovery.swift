@@ -1,3 +1,4 @@
+import DeviceModel
 import PCI
 
 /// What a remote's device is: its identity, its BARs and its pin, as its registers say.

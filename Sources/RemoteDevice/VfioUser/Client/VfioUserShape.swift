@@ -1,3 +1,4 @@
+import DeviceModel
 import PCI
 
 /// What a PCI function behind a server is: what cannot change while a guest has it.

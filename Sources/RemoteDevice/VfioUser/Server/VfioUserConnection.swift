@@ -1,3 +1,4 @@
+import DeviceModel
 import Glibc
 import HostOS
 import Synchronization
