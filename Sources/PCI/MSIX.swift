@@ -29,7 +29,7 @@ public final class MSIX: Sendable {
   /// Where in the BAR the pending bits start.
   public let pendingOffset: UInt64
 
-  private struct Entry {
+  struct Entry {
     var address: UInt64 = 0
     var data: UInt32 = 0
     // 6.8.2.9: masked after reset.
@@ -39,18 +39,18 @@ public final class MSIX: Sendable {
     var routed: InterruptMessage?
   }
 
-  private struct State {
+  struct State {
     var entries: [Entry]
     var isComplaining = false
   }
 
   private let configuration: PCIConfigurationSpace
   private let controlOffset: Int
-  private let interrupts: [any MessageInterrupt]
+  let interrupts: [any MessageInterrupt]
   // Held while interrupts are rerouted, a system call each: two vCPUs that mask and unmask one
   // vector must not overtake one another. Devices never take it: they signal eventfds.
   // Lock order: the table's before the configuration's.
-  private let state: Mutex<State>
+  let state: Mutex<State>
   private let enabled = Atomic(false)
   private let observer = Mutex<(@Sendable () -> Void)?>(nil)
   private let logger = Logger(label: "apus.pci.msix")
@@ -236,7 +236,7 @@ public final class MSIX: Sendable {
   }
 
   /// Moves what waits in the eventfd of an unplugged vector into its pending bit.
-  private func collect(_ vector: Int, _ state: inout State) {
+  func collect(_ vector: Int, _ state: inout State) {
     guard state.entries[vector].routed == nil else { return }
     if interrupts[vector].takePending() { state.entries[vector].isPending = true }
   }

@@ -110,6 +110,13 @@ public final class PCIRootBus: Sendable {
     count(slot.update())
   }
 
+  /// Lets BARs, pin and vectors of the function at `address` follow its configuration, which something else
+  /// than the guest has changed.
+  public func followConfiguration(at address: PCIAddress) {
+    guard let slot = slot(at: address) else { return }
+    count(slot.update())
+  }
+
   private func slot(at address: PCIAddress) -> PCISlot? {
     slots.withLock { $0[address] }
   }

@@ -140,6 +140,15 @@ public final class Balloon: VirtioDevice {
     shared.end()
   }
 
+  /// Ends the thread; what the driver has told stays.
+  public func suspend() { workers.stop() }
+
+  /// How much the driver has given, and what it fills free pages with.
+  public var savedState: [UInt8] { shared.savedState }
+
+  /// Takes both over.
+  public func restore(_ state: [UInt8]) throws(VirtioStateError) { try shared.restore(state) }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

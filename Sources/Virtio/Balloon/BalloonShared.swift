@@ -1,3 +1,4 @@
+import DeviceModel
 import HostOS
 import Synchronization
 
@@ -103,6 +104,24 @@ final class BalloonShared: Sendable {
       return state.signals
     }
     signals?.configurationChanged()
+  }
+
+  // MARK: State
+
+  var savedState: [UInt8] {
+    let (actual, poison) = state.withLock { ($0.actual, $0.poison) }
+    var writer = FieldWriter()
+    writer.append(actual)
+    writer.append(poison)
+    return writer.bytes
+  }
+
+  func restore(_ bytes: [UInt8]) throws(VirtioStateError) {
+    var reader = FieldReader(bytes)
+    guard let actual = reader.take(UInt32.self), let poison = reader.take(UInt32.self),
+      reader.count == 0
+    else { throw .badDevice("\(bytes.count) bytes are no state of a balloon") }
+    state.withLock { ($0.actual, $0.poison) = (actual, poison) }
   }
 
   // MARK: Statistics

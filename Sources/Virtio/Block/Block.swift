@@ -211,6 +211,15 @@ public final class Block: VirtioDevice {
   /// Ends after the requests that are under way; the cache stays as it is.
   public func suspend() { workers.stop() }
 
+  /// Whether the driver wants the cache.
+  public var savedState: [UInt8] { [state.isCaching ? 1 : 0] }
+
+  /// Has the cache on or off.
+  public func restore(_ state: [UInt8]) throws(VirtioStateError) {
+    guard state == [0] || state == [1] else { throw .badDevice("no state of a disk: \(state)") }
+    self.state.isCaching = state == [1]
+  }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

@@ -49,6 +49,18 @@ public protocol VirtioDevice: AnyObject, Sendable {
   /// Resets the device unless it has more to keep than the places of its queues.
   func suspend()
 
+  /// What the driver has set beside the registers of the transport, in a form of the device's own; empty
+  /// where there is nothing.
+  ///
+  /// Any thread may ask, also while the device is active.
+  var savedState: [UInt8] { get }
+  /// Takes over what another device of the same kind had in ``savedState``; comes after a reset, and the
+  /// next activation goes on from there.
+  ///
+  /// - Throws: ``VirtioStateError/badDevice(_:)`` for bytes that are no such state, which may be anybody's;
+  ///   then nothing has changed.
+  func restore(_ state: [UInt8]) throws(VirtioStateError)
+
   /// Stops serving queue `index` of an active device, which the driver resets (virtio 1.2, 2.6.1).
   ///
   /// Returns only when no thread of the device touches the queue or its buffers any more; the other
@@ -67,6 +79,12 @@ extension VirtioDevice {
   public func accepts(_ features: VirtioFeatures) -> Bool { true }
   /// Resets the device.
   public func suspend() { reset() }
+  /// Nothing.
+  public var savedState: [UInt8] { [] }
+  /// Takes nothing.
+  public func restore(_ state: [UInt8]) throws(VirtioStateError) {
+    guard state.isEmpty else { throw .badDevice("\(state.count) bytes where there are none") }
+  }
   /// Ignores the write.
   public func writeConfiguration(_ value: UInt64, offset: UInt64, width: Int) {}
 }

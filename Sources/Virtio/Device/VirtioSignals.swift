@@ -89,6 +89,12 @@ public final class VirtioSignals: Sendable {
     bits.store(0, ordering: .releasing)
   }
 
+  /// Goes on where another device stood; its threads do not run yet.
+  func restore(_ status: VirtioStatus, generation: UInt32) {
+    changes.store(generation, ordering: .releasing)
+    bits.store(status.rawValue, ordering: .releasing)
+  }
+
   /// Tells a driver that has just become ready that the device was broken before it was.
   func announceNeededReset() {
     interrupts.signalConfigurationChange()

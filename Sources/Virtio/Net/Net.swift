@@ -135,6 +135,12 @@ public final class Net: VirtioDevice {
     shared.suspend()
   }
 
+  /// Filter, offloads, and how many pairs are in use.
+  public var savedState: [UInt8] { shared.savedState }
+
+  /// Takes them over; the network is told when the driver is ready.
+  public func restore(_ state: [UInt8]) throws(VirtioStateError) { try shared.restore(state) }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

@@ -167,7 +167,7 @@ struct NetControl: ~Copyable {
       return "offloads 0x\(String(bits, radix: 16)) of 0x\(String(agreed.rawValue, radix: 16))"
     }
     do throws(SystemError) {
-      try shared.backend.setGuestOffloads(wanted)
+      try shared.setGuestOffloads(wanted)
       return nil
     } catch {
       return "\(error)"

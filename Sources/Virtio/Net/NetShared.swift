@@ -18,11 +18,11 @@ final class NetShared: Sendable {
   let limits: NetLimits
 
   private let address: MACAddress
-  private let state: Mutex<State>
+  let state: Mutex<State>
   private let version = Atomic<UInt64>(0)
   private let carries = Atomic(true)
 
-  private struct State {
+  struct State {
     var filter: NetFilter
     var signals: VirtioSignals?
     var canAnnounce = false
@@ -32,6 +32,11 @@ final class NetShared: Sendable {
     // What a driver has set counts again if the next one is the same with the same features.
     var features: VirtioFeatures?
     var isSuspended = false
+    // What the driver has chosen last.
+    var offloads: VirtioFeatures = []
+    var pairs = 1
+    // Filter, pairs and offloads are another device's, which begins with the features that it had.
+    var isRestored = false
   }
 
   init(
@@ -58,24 +63,27 @@ final class NetShared: Sendable {
   /// The driver is ready.
   func begin(_ activation: VirtioActivation) throws(SystemError) {
     let features = activation.features
-    let isSame = state.withLock { state in
+    let (isSame, restored) = state.withLock { state -> (Bool, (VirtioFeatures, Int)?) in
       defer {
         state.features = features
         state.isSuspended = false
+        state.isRestored = false
       }
       state.signals = activation.signals
       state.canAnnounce = features.contains(.netGuestAnnounce)
       if state.isSuspended {
-        if state.features == features { return true }
+        if state.isRestored { return (true, (state.offloads, state.pairs)) }
+        if state.features == features { return (true, nil) }
         state.filter = NetFilter(address: address)
       }
       if features.contains(.netControlVLAN) { state.filter.vlans = [] }
-      return false
+      return (false, nil)
     }
-    if isSame { return }
+    if isSame, restored == nil { return }
     version.wrappingAdd(1, ordering: .releasing)
-    try backend.setGuestOffloads(features.intersection(.netGuestOffloads))
-    try setActivePairs(1)
+    let offloads = features.intersection(.netGuestOffloads)
+    try setGuestOffloads(restored?.0.intersection(offloads) ?? offloads)
+    try setActivePairs(restored?.1 ?? 1)
   }
 
   /// The driver is gone for a while, and will find everything as it was.
@@ -85,7 +93,10 @@ final class NetShared: Sendable {
   func end() {
     state.withLock { state in
       state.isSuspended = false
+      state.isRestored = false
       state.filter = NetFilter(address: address)
+      state.offloads = []
+      state.pairs = 1
       state.signals = nil
       state.canAnnounce = false
       state.isAnnouncing = false
@@ -177,6 +188,13 @@ final class NetShared: Sendable {
     for pair in pairs.dropFirst(count) { pair.isActive = false }
     try backend.setActivePairs(count)
     for pair in pairs.prefix(count) { pair.isActive = true }
+    state.withLock { $0.pairs = count }
+  }
+
+  /// Chooses what the guest takes (5.1.6.5.6).
+  func setGuestOffloads(_ features: VirtioFeatures) throws(SystemError) {
+    try backend.setGuestOffloads(features)
+    state.withLock { $0.offloads = features }
   }
 }
 

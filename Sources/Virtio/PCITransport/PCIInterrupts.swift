@@ -74,6 +74,17 @@ final class PCIInterrupts: VirtioInterrupts {
     }
   }
 
+  /// The ISR status, without the effects of a driver's read.
+  var currentStatus: UInt8 { status.withLock { $0 } }
+
+  /// Sets the ISR status, and the INTx request with it.
+  func restore(status new: UInt8) {
+    status.withLock { status in
+      status = new
+      if new == 0 { pin.deassert() } else { pin.assert() }
+    }
+  }
+
   /// The vector for changes of the configuration.
   var configurationVector: UInt16 {
     get { configurationChoice.vector.load(ordering: .relaxed) }

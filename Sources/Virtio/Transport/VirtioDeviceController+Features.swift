@@ -54,7 +54,10 @@ extension VirtioDeviceController {
   }
 
   /// Why the driver's choice of features is no good, or `nil` if it is.
-  func objection(to wanted: VirtioFeatures) -> String? {
+  func objection(to wanted: VirtioFeatures) -> String? { objection(to: wanted, of: offered) }
+
+  /// Why the driver's choice of these features is no good, or `nil` if it is.
+  func objection(to wanted: VirtioFeatures, of offered: VirtioFeatures) -> String? {
     let hex = "0x" + String(wanted.rawValue, radix: 16)
     // 2.2.1: the driver accepts no feature that was not offered.
     guard wanted.isSubset(of: offered) else {

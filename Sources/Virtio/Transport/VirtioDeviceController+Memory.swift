@@ -17,7 +17,7 @@ extension VirtioDeviceController {
     }
   }
 
-  private func park(_ transition: inout Transition) {
+  func park(_ transition: inout Transition) {
     device.suspend()
     for index in kicks.indices {
       if let state = signals.takeState(of: index) { transition.states[index] = state }
@@ -25,7 +25,7 @@ extension VirtioDeviceController {
     transition.activity = .parked
   }
 
-  private func resume(in memory: GuestMemory, _ transition: inout Transition) {
+  func resume(in memory: GuestMemory, _ transition: inout Transition) {
     // What is broken stays so until the driver resets it.
     guard !signals.status.contains(.needsReset) else { return }
     var queues = enabledQueues()

@@ -26,7 +26,7 @@ extension VirtioDeviceController {
   }
 
   /// Stops the device and forgets what the driver wrote; the transition lock is held.
-  private func stop(_ transition: inout Transition) {
+  func stop(_ transition: inout Transition) {
     device.reset()
     transition = Transition()
     for kick in kicks { kick.drain() }

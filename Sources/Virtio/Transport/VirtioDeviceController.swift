@@ -21,7 +21,8 @@ public final class VirtioDeviceController: Sendable {
   /// The device's way to its driver, which holds the status.
   public let signals: VirtioSignals
 
-  let offered: VirtioFeatures
+  // Fewer than the device has, once a driver's state was restored to which fewer were offered.
+  private let offer: Atomic<UInt64>
   let transition = Mutex(Transition())
   private let currentMemory: Mutex<GuestMemory>
   let registers: Mutex<Registers>
@@ -75,13 +76,19 @@ public final class VirtioDeviceController: Sendable {
     for _ in sizes { kicks.append(try EventFD()) }
     self.kicks = kicks
     signals = VirtioSignals(device.name, interrupts: interrupts, logger: logger)
-    offered = device.features.union(features.intersection(device.ringFeatures))
+    offer = Atomic(device.features.union(features.intersection(device.ringFeatures)).rawValue)
     registers = Mutex(Registers(queues: sizes.map { QueueRegisters(maximumSize: $0) }))
   }
 
   deinit {
     // The device's threads must not outlive the guest memory's last user that is known.
     device.reset()
+  }
+
+  /// What is offered to the driver.
+  var offered: VirtioFeatures {
+    get { VirtioFeatures(rawValue: offer.load(ordering: .relaxed)) }
+    set { offer.store(newValue.rawValue, ordering: .relaxed) }
   }
 
   /// The guest's RAM, as it is now.
