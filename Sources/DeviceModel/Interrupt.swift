@@ -48,6 +48,9 @@ public protocol MessageInterrupt: AnyObject, Sendable {
   func signal()
   /// Whether signals wait undelivered, which are then taken; asked only while nothing is routed.
   func takePending() -> Bool
+  /// Whether signals wait that stay for whoever is to have them, and not for the table;
+  /// `nil` where ``takePending()`` tells.
+  var keepsPending: Bool? { get }
 }
 
 extension MessageInterrupt {
@@ -55,6 +58,8 @@ extension MessageInterrupt {
   public func signal() { trigger.signal() }
   /// Takes what waits in the eventfd.
   public func takePending() -> Bool { trigger.drain() > 0 }
+  /// The table has them.
+  public var keepsPending: Bool? { nil }
 }
 
 /// Makes message-signalled interrupts: the machine's interrupt controller, or a test's fake.

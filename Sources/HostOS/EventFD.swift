@@ -60,12 +60,29 @@ public final class EventFD: Sendable {
   ///
   /// A count at its limit stays there: the other side is awake already.
   public func signal() {
-    if isShared {
-      // A write that would pass the limit of a blocking eventfd waits for a reader (eventfd(2)).
-      var item = pollfd(fd: descriptor.rawValue, events: Int16(POLLOUT), revents: 0)
-      // SAFETY: one entry, in a live local.
-      guard unsafe poll(&item, 1, 0) > 0 else { return }
-    }
+    if isShared { signalPeer() } else { addOne() }
+  }
+
+  /// Adds one to the count of one that others hold too, or may come to hold meanwhile.
+  ///
+  /// They can fill it between the look and the write; the thread that is held up then goes on after
+  /// half a second at most, for each time that they manage.
+  package func signalPeer() {
+    // A write that would pass the limit of a blocking eventfd waits for a reader (eventfd(2)).
+    if isShared, !hasRoom { return }
+    let number = PeerWrites.all.begin(self)
+    addOne()
+    PeerWrites.all.end(number)
+  }
+
+  /// Whether a write would not wait.
+  var hasRoom: Bool {
+    var item = pollfd(fd: descriptor.rawValue, events: Int16(POLLOUT), revents: 0)
+    // SAFETY: one entry, in a live local.
+    return unsafe poll(&item, 1, 0) > 0
+  }
+
+  private func addOne() {
     var one: UInt64 = 1
     // SAFETY: eight bytes are read from a live local.
     _ = unsafe Glibc.write(descriptor.rawValue, &one, 8)
@@ -82,11 +99,15 @@ public final class EventFD: Sendable {
   ///
   /// To be asked of one that came from elsewhere and
   /// may be something else, such as an epoll.
-  public var canBeDrained: Bool {
+  public var canBeDrained: Bool { takeCount() != nil }
+
+  /// Takes the whole count, and never waits; `nil` if this is something else than an eventfd.
+  package func takeCount() -> UInt64? {
     var count: UInt64 = 0
     // SAFETY: eight bytes are written to a live local.
     let size = unsafe apus_read_now(descriptor.rawValue, &count, 8)
-    return size == 8 || size < 0 && errno == EAGAIN
+    if size == 8 { return count }
+    return size < 0 && errno == EAGAIN ? 0 : nil
   }
 
   /// Takes the whole count and leaves 0.
@@ -94,15 +115,10 @@ public final class EventFD: Sendable {
   /// - Returns: How often it was signalled since the last call; 0 if never.
   @discardableResult
   public func drain() -> UInt64 {
+    if isShared { return takeCount() ?? 0 }
     var count: UInt64 = 0
-    let size: Int
-    if isShared {
-      // SAFETY: eight bytes are written to a live local.
-      size = unsafe apus_read_now(descriptor.rawValue, &count, 8)
-    } else {
-      // SAFETY: as above.
-      size = unsafe Glibc.read(descriptor.rawValue, &count, 8)
-    }
+    // SAFETY: eight bytes are written to a live local.
+    let size = unsafe Glibc.read(descriptor.rawValue, &count, 8)
     return size == 8 ? count : 0
   }
 }

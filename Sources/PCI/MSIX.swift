@@ -229,8 +229,14 @@ public final class MSIX: Sendable {
     let first = Int(position) * 8
     var word: UInt64 = 0
     for vector in first..<max(first, min(first + 32, vectorCount)) {
-      collect(vector, &state)
-      if state.entries[vector].isPending { word |= 1 << UInt64(vector - first) }
+      let isPending: Bool
+      if let keeps = interrupts[vector].keepsPending {
+        isPending = keeps
+      } else {
+        collect(vector, &state)
+        isPending = state.entries[vector].isPending
+      }
+      if isPending { word |= 1 << UInt64(vector - first) }
     }
     return word
   }

@@ -13,8 +13,8 @@ ssize_t apus_send(int socket, const void *bytes, size_t count, const int *descri
 // An integer option of a socket (getsockopt(2), SOL_SOCKET), or -1 with errno.
 int apus_socket_option(int socket, int option);
 
-// The most ranges that are watched at once.
-#define APUS_WATCH_LIMIT 1024
+// The most ranges that are watched at once: as many as a peer may have us map, and some of our own.
+#define APUS_WATCH_LIMIT (4096 + 1024)
 // Has a fault in a mapping of another process's file, which may end before the mapping does, find
 // zeroes there from then on (SIGBUS, sigaction(2)): the thread goes on, the range counts as broken,
 // and the eventfd `wake` is signalled. A fault anywhere else goes to the handler that was there before.

@@ -8,7 +8,6 @@ import Synchronization
 /// of, and takes it back.
 public final class HostedMessages: MessageInterruptAllocator {
   private let all = Mutex<[HostedMessageInterrupt]>([])
-  private let signals = PeerSignals()
 
   /// Makes a source of any number of interrupts.
   public init() {}
@@ -18,7 +17,7 @@ public final class HostedMessages: MessageInterruptAllocator {
 
   /// Makes the next vector's interrupt.
   public func makeMessageInterrupt() throws -> any MessageInterrupt {
-    let made = try HostedMessageInterrupt(signals)
+    let made = try HostedMessageInterrupt()
     all.withLock { $0.append(made) }
     return made
   }
@@ -37,9 +36,6 @@ public final class HostedMessages: MessageInterruptAllocator {
     interrupt.signal()
   }
 
-  /// Waits in `body` for threads that signal vectors, whatever the peer does with its eventfds.
-  public func unblocking<Result>(_ body: () -> Result) -> Result { signals.unblocking(body) }
-
   /// Takes all eventfds away, and forgets what came since.
   public func removeAll() {
     for interrupt in all.withLock({ $0 }) {
@@ -54,11 +50,9 @@ final class HostedMessageInterrupt: MessageInterrupt {
   private let own: EventFD
   // Nothing is signalled while it is held: what the peer's eventfd does is not known.
   private let peer = Mutex<EventFD?>(nil)
-  private let signals: PeerSignals
 
-  init(_ signals: PeerSignals) throws(SystemError) {
+  init() throws(SystemError) {
     own = try EventFD()
-    self.signals = signals
   }
 
   /// The peer's eventfd, if there is one.
@@ -66,7 +60,7 @@ final class HostedMessageInterrupt: MessageInterrupt {
 
   /// Signals whichever eventfd there is.
   func signal() {
-    signals.signal(trigger)
+    send()
     // The peer's may have come since ours was chosen; whoever takes the count passes it on.
     forward()
   }
@@ -82,8 +76,28 @@ final class HostedMessageInterrupt: MessageInterrupt {
   /// What came while the peer had given no eventfd; what it was told is its own.
   func takePending() -> Bool { trigger === own && own.drain() > 0 }
 
+  /// What came while the peer had given no eventfd, and waits for one.
+  ///
+  /// The peer may have the table itself, so that the one here never learns that the vector is unmasked.
+  var keepsPending: Bool? {
+    guard trigger === own, own.drain() > 0 else { return false }
+    own.signal()
+    // One that has come meanwhile has found nothing.
+    forward()
+    return true
+  }
+
   private func forward() {
-    guard let event = peer.withLock({ $0 }), own.drain() > 0 else { return }
-    signals.signal(event)
+    if trigger !== own, own.drain() > 0 { send() }
+  }
+
+  private func send() {
+    var last = trigger
+    last.signalPeer()
+    // Who has replaced it may not look there any more. Each round takes the peer a message.
+    while case let now = trigger, now !== last {
+      last = now
+      now.signalPeer()
+    }
   }
 }

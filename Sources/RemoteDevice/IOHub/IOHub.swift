@@ -12,7 +12,7 @@ import Synchronization
 ///
 /// Any thread may call anything, at any time. The hub has a thread of its own for the ends of
 /// interrupts, and not the server's: that one waits for a device's threads when it resets the device, and a
-/// guest that has ended an interrupt must not wait with it. No eventfd is signalled with a lock held, and none
+/// guest that has ended an interrupt must not wait with it. No eventfd is signalled with a lock of the hub's held, and none
 /// is waited for by whoever changes a pin. The peer is not trusted with its eventfds: see ``IOHubPin``.
 public final class IOHub: Sendable {
   /// When a pin that is up signals its trigger.
@@ -25,7 +25,6 @@ public final class IOHub: Sendable {
   }
 
   private let pins: [IOHubPin]
-  private let signals: PeerSignals
   private let loop: Mutex<InterruptEventLoop?>
 
   /// Makes a hub with no eventfd at any pin.
@@ -48,17 +47,14 @@ public final class IOHub: Sendable {
   }
 
   private init(_ pinCount: Int, _ policy: Policy, _ loop: InterruptEventLoop) {
-    let signals = PeerSignals()
     let pace = IOHubPace()
-    pins = (0..<pinCount).map { _ in IOHubPin(policy, signals, pace) }
-    self.signals = signals
+    pins = (0..<pinCount).map { _ in IOHubPin(policy, pace) }
     self.loop = Mutex(loop)
   }
 
   deinit {
     for pin in pins { pin.disconnect(from: nil) }
-    // The thread may be writing to an eventfd that the peer has filled.
-    signals.unblocking { loop.withLock { $0 = nil } }
+    loop.withLock { $0 = nil }
   }
 
   /// Adds a line to a pin, which is not asserted; letting go of it de-asserts it.
@@ -105,9 +101,6 @@ public final class IOHub: Sendable {
 
   /// Ends the silence of a pin, which signals its trigger if it is up.
   public func unmask(_ pin: Int) { pins[pin].resample() }
-
-  /// Waits in `body` for threads that assert lines, whatever the peer does with its eventfds.
-  public func unblocking<Result>(_ body: () -> Result) -> Result { signals.unblocking(body) }
 
   /// Acts on the resample eventfds that have a count now, on the calling thread.
   package func turn() { loop.withLock { $0 }?.turn() }

@@ -21,7 +21,7 @@ final class IOHubLine: InterruptLine {
       isAsserted = level
       return pin.change(level)
     }
-    // Not with a lock held: the peer may make this take long.
+    // Not with the line's lock held: the peer may make this take long, though not for ever.
     if let trigger { pin.send(trigger) }
   }
 }

@@ -5,7 +5,7 @@ import Interrupts
 ///
 /// What the peer can do with those, and what comes of it:
 /// - *It makes one a blocking one, or fills it*: ``EventFD`` looks before it writes. In the moment between the two the
-///   peer can make a thread wait, with no lock held; ``PeerSignals`` gets it out when somebody waits for it.
+///   peer can make a thread wait; ``PeerWrites`` of `HostOS` gets it out.
 /// - *It signals without end, or names one eventfd for both directions*, so that each signal is an end:
 ///   eventfds are waited for by edges, so that one with a count that reading does not empty
 ///   (`EFD_SEMAPHORE`) costs nothing more, and ``IOHubPace`` bounds how often a millisecond that is looked at.
@@ -27,13 +27,11 @@ final class IOHubPin: Sendable {
   }
 
   private let policy: IOHub.Policy
-  private let signals: PeerSignals
   private let pace: IOHubPace
   private let state = PlaneLock(State())
 
-  init(_ policy: IOHub.Policy, _ signals: PeerSignals, _ pace: IOHubPace) {
+  init(_ policy: IOHub.Policy, _ pace: IOHubPace) {
     self.policy = policy
-    self.signals = signals
     self.pace = pace
   }
 
@@ -49,7 +47,7 @@ final class IOHubPin: Sendable {
     }
   }
 
-  func send(_ signal: Signal) { signals.signal(signal.trigger) }
+  func send(_ signal: Signal) { signal.trigger.signalPeer() }
 
   func setTrigger(_ trigger: EventFD?) {
     let signal = state.withLock { state in

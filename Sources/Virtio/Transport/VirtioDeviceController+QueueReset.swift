@@ -24,7 +24,9 @@ extension VirtioDeviceController {
       }
       guard isEnabled else { return nil }
       if transition.activity == .active { device.resetQueue(index) }
+      // Where it stood is of no use to the next, which may be enabled while the memory is away.
       transition.states[index] = nil
+      _ = signals.takeState(of: index)
       kicks[index].drain()
       registers.withLock { registers in
         registers.queues[index] = QueueRegisters(
@@ -54,8 +56,19 @@ extension VirtioDeviceController {
         registers.queues[index].isEnabled = true
         return (index, registers.queues[index])
       }
+      guard let (index, registers) = queue else { return }
       // A parked device finds it when its memory is back.
-      guard let (index, registers) = queue, transition.activity == .active else { return }
+      guard transition.activity == .active else {
+        if registers.size > registers.maximumSize {
+          let error = VirtqueueError.sizeAboveMaximum(
+            registers.size,
+            maximum: registers.maximumSize
+          )
+          self.registers.withLock { $0.queues[index].isEnabled = false }
+          signals.needsReset("queue \(index): \(error)")
+        }
+        return
+      }
       _ = signals.takeState(of: index)
       do {
         try check(registers, index, features: features)

@@ -22,12 +22,16 @@ final class HostedDiskRig {
   let transport: PCIDriverTransport
   let driver: MockDriver
 
-  init() throws {
+  init(queueCount: Int = 1) throws {
     folder = try TemporaryFolder()
     path = try folder.file("disk", VhostUserDiskRig.content)
     fault = try EventFD()
     memory = try GuestMemory([(GuestAddress(0), 0x400000), (GuestAddress(Self.high), 0x100000)])
-    let disk = Block(try DiskImage(opening: path, readOnly: false), name: "disk")
+    let disk = Block(
+      try DiskImage(opening: path, readOnly: false),
+      name: "disk",
+      options: Block.Options(queueCount: queueCount)
+    )
     let function = try HostedFunction(
       line: line,
       messages: messages,

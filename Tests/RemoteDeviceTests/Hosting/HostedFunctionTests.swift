@@ -111,6 +111,45 @@ import Virtio
     #expect(rig.log.notices == [])
   }
 
+  @Test(arguments: [[], .packedRing] as [VirtioFeatures])
+  func aQueueThatWasResetBeginsAnewThoughItsMemoryGoesMeanwhile(
+    without: VirtioFeatures
+  ) throws {
+    let rig = try HostedDiskRig(queueCount: 2)
+    rig.function.use(try rig.ranges())
+    try rig.driver.negotiate(without: without)
+    let queue = try rig.driver.makeQueue(0)
+    // Which waits for its memory.
+    _ = try rig.driver.makeQueue(1)
+    rig.driver.start()
+    for sector in 1...3 as ClosedRange<UInt64> { #expect(try rig.readsSector(sector, queue)) }
+
+    #expect(rig.transport.resetQueue(0))
+    rig.function.use(try rig.ranges(without: [0]))
+    let fresh = try rig.driver.makeQueue(0)
+    rig.function.use(try rig.ranges())
+
+    #expect(try rig.readsSector(4, fresh))
+    #expect(rig.transport.status == 15)
+    #expect(rig.log.notices == [])
+  }
+
+  @Test func pendingBitsAreReadAndStayPending() throws {
+    let rig = try HostedDiskRig()
+    rig.function.writeConfiguration(0x8000, 0x42, width: 2)
+    let queue = try rig.start(vector: 1)
+    let bits = BusAccess(region: 0, offset: 0x5000, width: 4)
+
+    #expect(try rig.readsSector(1, queue))
+    #expect(waitUntil { rig.function.read(bits) == 2 })
+    #expect(rig.function.read(bits) == 2)
+    let event = try EventFD()
+    rig.messages.setEvent(event, of: 1)
+
+    #expect(waitUntil { event.drain() > 0 })
+    #expect(rig.function.read(bits) == 0)
+  }
+
   @Test func vectorsGoToTheEventfdsOfThePeer() throws {
     let rig = try HostedDiskRig()
     // The function's capability list has MSI-X first; the driver enables it.

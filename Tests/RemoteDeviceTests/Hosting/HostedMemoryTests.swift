@@ -33,6 +33,24 @@ import TestSupport
     #expect(memory.ranges.map(\.address) == [0x1000, 0x4000, 0x6000])
   }
 
+  @Test func asManyRangesAreMappedAsPeersAreTold() throws {
+    var memory = HostedMemory(fault: try EventFD())
+    let file = try MemoryFile(count: 0x1000)
+    for index in 0..<UInt64(HostedMemory.limit) {
+      try memory.map(
+        index * 0x1000,
+        size: 0x1000,
+        access: [.read, .write],
+        file.descriptor.duplicated()
+      )
+    }
+
+    #expect(memory.ranges.count == HostedMemory.limit)
+    #expect(throws: HostedMemoryError.tooMany(limit: HostedMemory.limit)) {
+      try memory.map(1 << 40, size: 0x1000, access: .read)
+    }
+  }
+
   @Test func onlyWholeRangesAreTakenAway() throws {
     var memory = HostedMemory(fault: try EventFD())
     for address in [0x1000, 0x2000, 0x8000] as [UInt64] {

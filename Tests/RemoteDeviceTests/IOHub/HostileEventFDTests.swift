@@ -1,6 +1,7 @@
 import CLinux
 import Glibc
 import HostOS
+import PCI
 import TestSupport
 import Testing
 
@@ -33,13 +34,54 @@ import Testing
     #expect(waitUntil { isReadable(theirs.trigger.rawValue) })
   }
 
-  @Test func aThreadThatIsHeldUpIsFreedByWhoWaitsForIt() throws {
-    let signals = PeerSignals()
-    let event = try EventFD()
+  @Test func aThreadThatIsHeldUpIsFreedWhetherOrNotSomebodyWaitsForIt() throws {
+    let isDone = try EventFD()
     // One that is not taken for a peer's is written to with no look: so the thread does wait.
+    for _ in 0..<2 {
+      let event = try EventFD()
+      try event.makeFullAndBlocking()
+      let thread = try TestThread {
+        event.signalPeer()
+        isDone.signal()
+      }
+      #expect(waitUntil { isReadable(isDone.rawValue) })
+      isDone.drain()
+      // The signal is not lost with what the peer had there.
+      #expect(event.drain() == 1)
+      thread.join()
+    }
+  }
+
+  @Test func aServersThreadReadsTheStatusWhileADevicesThreadIsHeldUp() throws {
+    let hub = try IOHub(policy: .everyRise)
+    let event = try EventFD()
+    hub.setTrigger(event, of: 0)
+    let registers = PCIConfigurationSpace(
+      PCIIdentity(vendorID: 0x1234, deviceID: 0x5678, classCode: 0x01_00_00)
+    )
+    let pin = PCIInterruptPin(to: hub.makeLine(0), of: registers)
+    let isDone = try EventFD()
     try event.makeFullAndBlocking()
-    let thread = try TestThread { signals.signal(event) }
-    signals.unblocking { thread.join() }
+    let device = try TestThread { pin.assert() }
+    #expect(waitUntil { hub.isAsserted(0) })
+    let server = try TestThread {
+      pin.deassert()
+      isDone.signal()
+    }
+    #expect(waitUntil { isReadable(isDone.rawValue) })
+    device.join()
+    server.join()
+  }
+
+  @Test func aTriggerThatIsHandedOverAgainKeepsItsCount() throws {
+    let event = try EventFD()
+    event.signal()
+    let taken = try ReceivedEventFD.adopt(
+      OwnedFileDescriptor(duplicating: event.rawValue),
+      as: .trigger
+    )
+    #expect(taken != nil)
+    #expect(event.drain() == 1)
   }
 
   @Test func aHubGoesAwayWhileItsThreadIsHeldUp() throws {
@@ -102,15 +144,19 @@ import Testing
 
   @Test func onlyAnEventfdIsTakenForOne() throws {
     let pair = try SocketPair()
-    #expect(try ReceivedEventFD.adopt(try pair.near.duplicated()) == nil)
+    #expect(try ReceivedEventFD.adopt(try pair.near.duplicated(), as: .trigger) == nil)
     let file = try MemoryFile(count: 8)
-    #expect(try ReceivedEventFD.adopt(try file.descriptor.duplicated()) == nil)
+    #expect(try ReceivedEventFD.adopt(try file.descriptor.duplicated(), as: .trigger) == nil)
     let poller = try Poller()
     #expect(
-      try ReceivedEventFD.adopt(OwnedFileDescriptor(duplicating: poller.rawValue)) == nil
+      try ReceivedEventFD.adopt(OwnedFileDescriptor(duplicating: poller.rawValue), as: .trigger)
+        == nil
     )
     let event = try EventFD()
-    let taken = try ReceivedEventFD.adopt(OwnedFileDescriptor(duplicating: event.rawValue))
+    let taken = try ReceivedEventFD.adopt(
+      OwnedFileDescriptor(duplicating: event.rawValue),
+      as: .trigger
+    )
     taken?.signal()
     #expect(event.drain() == 1)
   }

@@ -10,7 +10,7 @@ import Virtio
 /// off, with one line in the log.
 public final class MPQEMUServer {
   private enum Token: UInt64 {
-    case stop, connection, fault
+    case stop, connection, wake
   }
 
   // What may take so long and no longer.
@@ -39,14 +39,14 @@ public final class MPQEMUServer {
     until stop: Int32
   ) throws(SystemError) {
     let poller = try Poller()
-    let fault = try EventFD()
+    let wake = try EventFD()
     try poller.add(stop, token: Token.stop.rawValue)
-    try poller.add(fault.rawValue, token: Token.fault.rawValue)
+    try poller.add(wake.rawValue, token: Token.wake.rawValue)
     try poller.add(socket.rawValue, token: Token.connection.rawValue)
-    let session = MPQEMUSession(socket, function, hub, fault: fault, logger: logger)
+    let session = MPQEMUSession(socket, function, hub, waking: wake, logger: logger)
     defer { session.close() }
     do throws(MPQEMUError) {
-      try loop(session, poller, fault)
+      try loop(session, poller, wake)
     } catch {
       log.warning("proxy cut off: \(error)")
     }
@@ -55,7 +55,7 @@ public final class MPQEMUServer {
   private func loop(
     _ session: MPQEMUSession,
     _ poller: borrowing Poller,
-    _ fault: EventFD
+    _ wake: EventFD
   ) throws(MPQEMUError) {
     var isSending = false
     while true {
@@ -76,11 +76,11 @@ public final class MPQEMUServer {
         throw .host(error)
       }
       if events.contains(.stop) { return }
-      if events.contains(.fault) {
-        fault.drain()
+      if events.contains(.wake) {
+        wake.drain()
         try session.checkMemory()
       }
-      if events.contains(.connection), try !session.advance() {
+      if !events.isEmpty, try !session.advance() {
         logger.info("\(function.function.name): proxy disconnected")
         return
       }

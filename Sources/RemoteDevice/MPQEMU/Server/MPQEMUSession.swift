@@ -7,11 +7,15 @@ import PCI
 ///
 /// Owned by the server's thread.
 final class MPQEMUSession {
+  // How many requests are handled before something else is looked at, such as a signal.
+  private static var batch: Int { 64 }
+
   private var channel: MPQEMUChannel
   private let function: HostedFunction
   private let hub: IOHub
   private let logger: Logger
   private var memory: MPQEMUMemory
+  private let wake: EventFD
   /// Which form of the protocol the proxy speaks; `nil` before its first message.
   private(set) var generation: MPQEMUGeneration?
 
@@ -19,14 +23,15 @@ final class MPQEMUSession {
     _ socket: consuming OwnedFileDescriptor,
     _ function: HostedFunction,
     _ hub: IOHub,
-    fault: EventFD,
+    waking wake: EventFD,
     logger: Logger
   ) {
     channel = MPQEMUChannel(socket)
     self.function = function
     self.hub = hub
     self.logger = logger
-    memory = MPQEMUMemory(fault: fault)
+    memory = MPQEMUMemory(fault: wake)
+    self.wake = wake
   }
 
   /// For polling.
@@ -49,13 +54,14 @@ final class MPQEMUSession {
     if memory.ranges.isBroken { throw .memoryGone }
   }
 
-  /// Handles all requests that have come.
+  /// Handles requests that have come; where there may be more, the server is woken again.
   ///
   /// - Returns: Whether the connection goes on.
   /// - Throws: ``MPQEMUError`` for what the proxy is cut off for.
   func advance() throws(MPQEMUError) -> Bool {
     try channel.flush()
-    while !channel.isSending {
+    for _ in 0..<Self.batch {
+      if channel.isSending { return true }
       let incoming = try channel.receive()
       switch consume incoming {
       case .nothing: return true
@@ -63,13 +69,14 @@ final class MPQEMUSession {
       case .packet(let packet): try handle(packet)
       }
     }
+    wake.signal()
     return true
   }
 
   /// Ends everything; nothing of the proxy's is used afterwards.
   func close() {
     hub.disconnect(0)
-    hub.unblocking { function.release() }
+    function.release()
     memory.removeAll()
   }
 
@@ -94,7 +101,7 @@ final class MPQEMUSession {
     case .readBAR(let access): try reply(read(access))
     case .writeBAR(let access): try reply(write(access))
     case .reset:
-      hub.unblocking { function.reset() }
+      function.reset()
       try reply(nil)
     case .ping: try reply(0)
     case .reply: throw .unexpected(.reply)
@@ -110,13 +117,13 @@ final class MPQEMUSession {
     _ descriptors: inout DescriptorBatch
   ) throws(MPQEMUError) {
     guard let changed = try memory.changed(to: regions, &descriptors) else { return }
-    hub.unblocking { function.use(changed.ranges) }
+    function.use(changed.ranges)
     memory = changed
   }
 
   private func setInterrupt(_ descriptors: inout DescriptorBatch) throws(MPQEMUError) {
-    let trigger = try event(&descriptors)
-    let resample = try event(&descriptors)
+    let trigger = try event(&descriptors, as: .trigger)
+    let resample = try event(&descriptors, as: .resample)
     do throws(SystemError) {
       try hub.connect(0, trigger: trigger, resample: resample)
     } catch {
@@ -124,7 +131,10 @@ final class MPQEMUSession {
     }
   }
 
-  private func event(_ descriptors: inout DescriptorBatch) throws(MPQEMUError) -> EventFD {
+  private func event(
+    _ descriptors: inout DescriptorBatch,
+    as use: ReceivedEventFD.Use
+  ) throws(MPQEMUError) -> EventFD {
     guard let descriptor = descriptors.takeFirst() else {
       throw .wrongDescriptorCount(.setInterrupt, 0, expected: 2...2)
     }
@@ -132,7 +142,7 @@ final class MPQEMUSession {
     let event: EventFD?
     do throws(SystemError) {
       kind = try DescriptorKind(of: descriptor.rawValue)
-      event = try ReceivedEventFD.adopt(descriptor)
+      event = try ReceivedEventFD.adopt(descriptor, as: use)
     } catch {
       throw .host(error)
     }
@@ -159,13 +169,11 @@ final class MPQEMUSession {
 
   private func write(_ access: MPQEMUConfigurationAccess) -> UInt64 {
     guard isInside(access) else { return Self.failure }
-    hub.unblocking {
-      function.writeConfiguration(
-        UInt64(access.value),
-        Int(access.address),
-        width: Int(access.width)
-      )
-    }
+    function.writeConfiguration(
+      UInt64(access.value),
+      Int(access.address),
+      width: Int(access.width)
+    )
     return 0
   }
 
@@ -188,7 +196,7 @@ final class MPQEMUSession {
     // The bits above the width are whatever the sender had there.
     let value = access.value & (.max >> UInt64(64 - 8 * place.width))
     // A status register of 0 is a reset, for which the device's threads are waited for.
-    hub.unblocking { function.write(value, place) }
+    function.write(value, place)
     return 0
   }
 }

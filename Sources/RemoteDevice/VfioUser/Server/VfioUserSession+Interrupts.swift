@@ -28,14 +28,17 @@ extension VfioUserSession {
   }
 
   /// Takes all eventfds that came with a request.
-  func takeEvents(_ descriptors: inout DescriptorBatch) throws(VfioUserFailure) -> [EventFD] {
+  func takeEvents(
+    _ descriptors: inout DescriptorBatch,
+    as use: ReceivedEventFD.Use
+  ) throws(VfioUserFailure) -> [EventFD] {
     var events: [EventFD] = []
     while let descriptor = descriptors.takeFirst() {
       let kind: DescriptorKind
       let event: EventFD?
       do throws(SystemError) {
         kind = try DescriptorKind(of: descriptor.rawValue)
-        event = try ReceivedEventFD.adopt(descriptor)
+        event = try ReceivedEventFD.adopt(descriptor, as: use)
       } catch {
         throw .host(.setIRQs, error)
       }
@@ -90,8 +93,8 @@ extension VfioUserSession {
       pinTrigger = nil
     case (.trigger, .events) where isMeant:
       pinTrigger = event
-      unblocking { hub.setTrigger(event, of: 0) }
-    case (.trigger, _): if isMeant { unblocking { pinTrigger?.signal() } }
+      hub.setTrigger(event, of: 0)
+    case (.trigger, _): if isMeant { pinTrigger?.signalPeer() }
     case (.unmask, .events) where isMeant:
       do throws(SystemError) {
         try hub.setResample(event, of: 0)
@@ -101,7 +104,7 @@ extension VfioUserSession {
     case (.mask, .events):
       throw .refusal(ENOTSUP, "DEVICE_SET_IRQS: INTx is not masked by an eventfd")
     case (.mask, _): if isMeant { hub.mask(0) }
-    case (.unmask, _): if isMeant { unblocking { hub.unmask(0) } }
+    case (.unmask, _): if isMeant { hub.unmask(0) }
     }
   }
 
@@ -116,16 +119,12 @@ extension VfioUserSession {
     let range = Int(set.start)..<Int(set.start) + Int(set.interruptCount)
     switch set.data {
     case .none where range.isEmpty: messages.removeAll()
-    case .none: unblocking { for vector in range { messages.signal(vector) } }
+    case .none: for vector in range { messages.signal(vector) }
     case .flags(let flags):
-      unblocking {
-        for (vector, flag) in zip(range, flags) where flag != 0 { messages.signal(vector) }
-      }
+      for (vector, flag) in zip(range, flags) where flag != 0 { messages.signal(vector) }
     case .events:
-      unblocking {
-        for (place, vector) in range.enumerated() {
-          messages.setEvent(events.map { $0[place] }, of: vector)
-        }
+      for (place, vector) in range.enumerated() {
+        messages.setEvent(events.map { $0[place] }, of: vector)
       }
     }
   }

@@ -89,19 +89,12 @@ extension VfioUserSession {
       }
       rest = rest.dropFirst(piece.width)
       if access.region == VfioUserRegion.configuration {
-        unblocking { function.writeConfiguration(value, Int(piece.offset), width: piece.width) }
-      } else if isDoorbell(piece) {
-        function.write(value, piece)
+        function.writeConfiguration(value, Int(piece.offset), width: piece.width)
       } else {
         // A driver's reset waits for the device's threads.
-        unblocking { function.write(value, piece) }
+        function.write(value, piece)
       }
     }
-  }
-
-  /// Whether a write only wakes a thread.
-  private func isDoorbell(_ access: BusAccess) -> Bool {
-    doorbells[access.region]?.contains(access.offset) == true
   }
 
   /// The length of a region in bytes; 0 for one that the function does not have.

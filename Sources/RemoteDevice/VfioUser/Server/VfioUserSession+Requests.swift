@@ -19,18 +19,25 @@ extension VfioUserSession {
       return try describeDoorbells(question, limit: capabilities.descriptorLimit)
     case .getInterruptInfo(let info): return try describeInterrupts(info)
     case .setInterrupts(let set, let hasDescriptors):
-      return try setInterrupts(set, hasDescriptors ? takeEvents(&descriptors) : nil)
+      let use: ReceivedEventFD.Use = set.action == .trigger ? .trigger : .resample
+      return try setInterrupts(set, hasDescriptors ? takeEvents(&descriptors, as: use) : nil)
     case .readRegion(let access): return try readRegion(access)
     case .writeRegion(let access, let data):
       try writeRegion(access, data[...], .writeRegion)
       return Answer(reply: .wroteRegion(access))
     case .writeRegions(let writes):
+      guard writes.count <= Self.writeLimit else {
+        throw .refusal(
+          EINVAL,
+          "\(request.command): \(writes.count) writes, not \(Self.writeLimit) at most"
+        )
+      }
       for write in writes {
         try writeRegion(write.access, write.data.prefix(Int(write.access.count)), .writeRegions)
       }
       return Answer(reply: .wroteRegions(UInt64(writes.count)))
     case .reset:
-      unblocking { function.reset() }
+      function.reset()
       return Answer(reply: .done)
     case .feature(let feature):
       // As VFIO does for a feature that a device does not have.
@@ -81,7 +88,7 @@ extension VfioUserSession {
     return Answer(reply: .unmappedDMA(unmap))
   }
 
-  private func useMemory() { unblocking { function.use(memory, peer: connection) } }
+  private func useMemory() { function.use(memory, peer: connection) }
 
   // MARK: The device
 

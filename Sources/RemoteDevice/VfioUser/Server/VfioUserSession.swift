@@ -20,6 +20,9 @@ final class VfioUserSession {
   /// The most descriptors that a client is told to send with one message; QEMU 11.1 takes no more for an answer.
   static var descriptorLimit: UInt64 { 16 }
 
+  /// The most writes of one message; no client has so many to post.
+  static var writeLimit: Int { 4096 }
+
   // How many requests are handled before something else is looked at, such as a signal.
   private static var batch: Int { 64 }
 
@@ -31,8 +34,6 @@ final class VfioUserSession {
 
   /// The ranges of memory that the client has mapped.
   var memory: HostedMemory
-  /// Where in which BAR doorbells are.
-  let doorbells: [Int: Set<UInt64>]
   /// What the client can do; `nil` before its greeting.
   private(set) var capabilities: VfioUserCapabilities?
   /// What the pin signals, for a client that asks for a trial.
@@ -53,12 +54,6 @@ final class VfioUserSession {
     self.log = log
     self.wake = wake
     memory = HostedMemory(fault: wake)
-    var doorbells: [Int: Set<UInt64>] = [:]
-    for bar in function.function.configuration.bars {
-      let entries = function.doorbells?.entries(in: bar.index) ?? []
-      doorbells[bar.index] = Set(entries.map(\.doorbell.address))
-    }
-    self.doorbells = doorbells
   }
 
   /// Handles requests that have come; where there may be more, the server is woken again.
@@ -99,16 +94,8 @@ final class VfioUserSession {
   func close() {
     hub.disconnect(0)
     pinTrigger = nil
-    unblocking { function.release() }
+    function.release()
     memory.removeAll()
-  }
-
-  /// Waits in `body` for the function's threads, whatever the client does with its eventfds.
-  func unblocking<Result>(_ body: () -> Result) -> Result {
-    hub.unblocking {
-      guard let messages = function.messages else { return body() }
-      return messages.unblocking(body)
-    }
   }
 
   private func handle(_ packet: consuming VfioUserPacket) throws(VfioUserError) {

@@ -65,10 +65,10 @@ final class VhostUserDevice {
   /// - Returns: The ring with where it stands; `nil` if it was not served.
   func stop(_ index: Int) -> VirtqueueConfiguration? {
     guard var queue = running.removeValue(forKey: index) else { return nil }
-    interrupts.unblocking { device.resetQueue(index) }
+    device.resetQueue(index)
     if let state = signals.takeState(of: index) { queue.state = state }
     if running.isEmpty {
-      interrupts.unblocking { device.suspend() }
+      device.suspend()
       signals.reset()
     }
     return queue
@@ -79,7 +79,7 @@ final class VhostUserDevice {
   /// - Returns: The rings that were served, with where they stand.
   func stopAll() -> [VirtqueueConfiguration] {
     guard isActive else { return [] }
-    interrupts.unblocking { device.suspend() }
+    device.suspend()
     let stopped = running.values.sorted { $0.index < $1.index }.map { queue in
       var queue = queue
       if let state = signals.takeState(of: queue.index) { queue.state = state }

@@ -13,7 +13,6 @@ final class VhostUserInterrupts: VirtioInterrupts {
   }
 
   private let state: Mutex<State>
-  private let signals = PeerSignals()
   private let isChanged = Atomic(false)
   /// Signalled when the session has something to tell.
   private let wake: EventFD
@@ -27,8 +26,8 @@ final class VhostUserInterrupts: VirtioInterrupts {
   /// Tells the front end that buffers of ring `index` were used.
   func signalQueue(_ index: Int) {
     let (call, log) = state.withLock { ($0.calls[index], $0.log) }
-    if let log { signals.signal(log) }
-    if let call { signals.signal(call) }
+    if let log { log.signalPeer() }
+    if let call { call.signalPeer() }
   }
 
   /// Has the session tell the front end.
@@ -52,7 +51,4 @@ final class VhostUserInterrupts: VirtioInterrupts {
   func setLog(_ log: EventFD?) {
     state.withLock { $0.log = log }
   }
-
-  /// Waits for the device's threads in `body`, whatever the front end does with its eventfds.
-  func unblocking<Result>(_ body: () -> Result) -> Result { signals.unblocking(body) }
 }

@@ -64,7 +64,6 @@ final class VhostUserLink: Sendable {
   // Held while a back end is asked, for as long as its patience lasts. Lock order: this before `configuration`.
   let state: Mutex<State>
   let wake: EventFD
-  private let peers = PeerSignals()
   /// Whether the eventfds that interrupt the guest may have become others.
   let areCallsOld = Atomic(false)
   let isStopping = Atomic(false)
@@ -200,7 +199,7 @@ final class VhostUserLink: Sendable {
     // What came while nobody was there was perhaps told to the one that is gone.
     for queue in active.activation.queues.prefix(description.queues.served) {
       // The back end has the eventfd too, and may have filled it.
-      if let kick = queue?.kick { peers.signal(kick) }
+      if let kick = queue?.kick { kick.signalPeer() }
     }
     logger.debug("\(description.name): the back end serves \(description.queues.served) rings")
   }
