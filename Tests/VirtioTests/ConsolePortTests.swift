@@ -235,6 +235,21 @@ import Virtio
     #expect(try rig.queues[4].takeUsed() == nil)
   }
 
+  @Test func portsStayOpenWhileTheMemoryIsReplaced() throws {
+    let rig = try Rig()
+    try rig.start()
+    try rig.tell(Event.open, port: 1)
+    rig.rig.controller.replaceMemory(with: rig.rig.memory)
+    rig.console.setHostEnd(of: 2, open: false)
+    rig.rig.controller.replaceMemory(with: rig.rig.memory)
+
+    try rig.say("after", 1)
+    #expect(try rig.driver.request(4, rig.queues[4], [.writable(0x200000, 64)]) == 5)
+    #expect(try rig.read(0x200000, 5) == "after")
+    #expect(try rig.heard() == .init(port: 2, event: Event.open, value: 0))
+    #expect(rig.rig.log.lines == [])
+  }
+
   @Test func theGuestLearnsWhoIsAtTheHostsEnd() throws {
     let rig = try Rig()
     rig.console.setHostEnd(of: 2, open: false)

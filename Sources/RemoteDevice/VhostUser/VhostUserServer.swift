@@ -113,7 +113,7 @@ public final class VhostUserServer {
       if events.contains(.stop) { return false }
       if events.contains(.wake) { wake.drain() }
       if events.contains(.wake) || session.hasUnsentChange { try session.wakeUp() }
-      if events.contains(.connection), try !session.advance() {
+      if !events.isDisjoint(with: [.connection, .wake]), try !session.advance() {
         logger.info("\(device.name): front end disconnected")
         return true
       }

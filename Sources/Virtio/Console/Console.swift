@@ -110,6 +110,12 @@ public final class Console: VirtioDevice {
     shared.end()
   }
 
+  /// Ends the thread; what the driver has said of the ports stays.
+  public func suspend() {
+    workers.stop()
+    shared.pause()
+  }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

@@ -3,28 +3,12 @@ import HostOS
 
 /// Moves bytes between a port's queues and its descriptors, on the queues' thread.
 final class ConsolePortService {
-  /// A control message that the guest is to get, in the order in which it gets them.
-  struct Due: OptionSet {
-    let rawValue: UInt8
-
-    static var add: Self { Self(rawValue: 1) }
-    static var console: Self { Self(rawValue: 2) }
-    static var resize: Self { Self(rawValue: 4) }
-    static var name: Self { Self(rawValue: 8) }
-    /// Nobody is at the host's end, or nobody was meanwhile.
-    static var close: Self { Self(rawValue: 16) }
-    static var open: Self { Self(rawValue: 32) }
-  }
-
   private static var batch: Int { 16 }
   private static var bufferCount: Int { 4096 }
 
   let port: ConsolePort
-  var due: Due = []
-  /// Whether the driver is ready for this port.
-  var isReady = false
-  /// Whether a program of the guest has the port open; a driver that knows one port always does.
-  var isGuestOpen: Bool
+  /// What the driver has said, and is to be told.
+  var state: ConsolePortState
 
   private let log: LimitedLog
   private let title: String
@@ -39,9 +23,9 @@ final class ConsolePortService {
   private var hasTransmitted = false
   private var isOutputClosed: Bool
 
-  init(_ port: ConsolePort, isGuestOpen: Bool, _ activation: VirtioActivation) {
+  init(_ port: ConsolePort, _ state: ConsolePortState, _ activation: VirtioActivation) {
     self.port = port
-    self.isGuestOpen = isGuestOpen
+    self.state = state
     log = activation.signals.log
     title = port.name.map { "port \($0): " } ?? ""
     isOutputClosed = !port.hasOutput
@@ -53,8 +37,8 @@ final class ConsolePortService {
   ///
   /// That nobody is at the host's end any more is news only after all that was said there.
   var isTellable: Bool {
-    due.contains(.close) && due.isDisjoint(with: [.add, .console, .resize, .name])
-      ? !isGuestOpen || !port.hasInput : !due.isEmpty
+    state.due.contains(.close) && state.due.isDisjoint(with: [.add, .console, .resize, .name])
+      ? !state.isGuestOpen || !port.hasInput : !state.due.isEmpty
   }
 
   /// Gives input to the driver, where it has buffers for it.

@@ -26,8 +26,15 @@ final class ConsoleService: QueueService {
     log = activation.signals.log
     let isMultiport = activation.features.contains(.consoleMultiport)
     self.isMultiport = isMultiport
-    ports = shared.ports.map { port in
-      port.map { ConsolePortService($0, isGuestOpen: !isMultiport, activation) }
+    let kept = shared.keptPorts
+    ports = shared.ports.enumerated().map { number, port in
+      guard let port else { return nil }
+      let state = kept.isEmpty ? nil : kept[number]
+      return ConsolePortService(
+        port,
+        state ?? ConsolePortState(isGuestOpen: !isMultiport),
+        activation
+      )
     }
     chain = DescriptorChain(in: activation.memory)
   }
@@ -50,6 +57,8 @@ final class ConsoleService: QueueService {
 
   func finish(_ queue: inout Virtqueue) {
     idle.remove(queue.index)
+    // The thread may end for a pause of which the driver learns nothing.
+    shared.keep(ports.map { $0?.state })
     guard case .transmit(let number) = role(of: queue.index) else { return }
     ports[number]?.finishTransmitting(&queue)
   }
@@ -73,15 +82,15 @@ final class ConsoleService: QueueService {
     guard isMultiport else { return }
     let changes = shared.takeChanges()
     for (number, port) in ports.enumerated() {
-      guard let port, port.isReady else { continue }
-      if changes.hasResized, port.port.name == nil { port.due.insert(.resize) }
+      guard let port, port.state.isReady else { continue }
+      if changes.hasResized, port.port.name == nil { port.state.due.insert(.resize) }
       // Whoever has the port open in the guest learns that there is somebody else now, even if the one had
       // come by the time that the other was noticed to have gone.
       if changes.closed.contains(number) {
-        port.due.insert(.close)
-        port.due.remove(.open)
+        port.state.due.insert(.close)
+        port.state.due.remove(.open)
       }
-      if changes.changed.contains(number), shared.isOpen(number) { port.due.insert(.open) }
+      if changes.changed.contains(number), shared.isOpen(number) { port.state.due.insert(.open) }
     }
   }
 
@@ -91,7 +100,7 @@ final class ConsoleService: QueueService {
   private func wakeOthers() {
     let isTold = idle.contains(2) && ports.contains { $0?.isTellable == true }
     let isRead = ports.indices.contains { number in
-      idle.contains(Self.receiveQueue(of: number)) && ports[number]?.isGuestOpen == true
+      idle.contains(Self.receiveQueue(of: number)) && ports[number]?.state.isGuestOpen == true
     }
     if isMultiport, isTold || isRead { shared.wake.signal() }
   }
@@ -110,7 +119,7 @@ final class ConsoleService: QueueService {
   ) throws(VirtqueueError) -> QueueOutcome {
     guard let port = ports[number] else { return .ended }
     // What comes while nobody in the guest has the port open, its driver would throw away.
-    guard port.isGuestOpen else { return wait(queue) }
+    guard port.state.isGuestOpen else { return wait(queue) }
     return try port.receive(&queue)
   }
 
@@ -146,7 +155,7 @@ final class ConsoleService: QueueService {
         continue
       }
       queue.complete(chain, written: UInt32(chain.write(message)))
-      port.due.subtract(event)
+      port.state.due.subtract(event)
     }
     return .busy
   }
@@ -155,21 +164,21 @@ final class ConsoleService: QueueService {
   private func message(
     of port: ConsolePortService,
     _ number: Int
-  ) -> (bytes: [UInt8], event: ConsolePortService.Due) {
-    if port.due.contains(.add) { return (ConsoleControl(.add, port: number).bytes, .add) }
-    if port.due.contains(.console) {
+  ) -> (bytes: [UInt8], event: ConsolePortState.Due) {
+    if port.state.due.contains(.add) { return (ConsoleControl(.add, port: number).bytes, .add) }
+    if port.state.due.contains(.console) {
       return (ConsoleControl(.console, port: number).bytes, .console)
     }
-    if port.due.contains(.resize) {
+    if port.state.due.contains(.resize) {
       let size = shared.size ?? (0, 0)
       let words = [size.columns, size.rows].flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] }
       return (ConsoleControl(.resize, port: number).bytes + words, .resize)
     }
-    if port.due.contains(.name) {
+    if port.state.due.contains(.name) {
       let name = Array((port.port.name ?? "").utf8)
       return (ConsoleControl(.name, port: number).bytes + name, .name)
     }
-    let event: ConsolePortService.Due = port.due.contains(.close) ? .close : .open
+    let event: ConsolePortState.Due = port.state.due.contains(.close) ? .close : .open
     return (ConsoleControl(.open, port: number, value: event == .open ? 1 : 0).bytes, event)
   }
 
@@ -194,25 +203,25 @@ final class ConsoleService: QueueService {
     switch (ConsoleControl.Event(rawValue: message.event), port) {
     case (.deviceReady, _):
       for port in ports {
-        port?.isReady = false
-        port?.isGuestOpen = false
-        port?.due = message.value == 0 ? [] : .add
+        port?.state.isReady = false
+        port?.state.isGuestOpen = false
+        port?.state.due = message.value == 0 ? [] : .add
       }
     case (.portReady, let port?):
-      port.isReady = message.value != 0
-      port.due = []
-      guard port.isReady else {
+      port.state.isReady = message.value != 0
+      port.state.due = []
+      guard port.state.isReady else {
         log.warning("the driver has no use for port \(number)")
         return
       }
       if port.port.name == nil {
-        port.due.insert(.console)
-        if shared.size != nil { port.due.insert(.resize) }
+        port.state.due.insert(.console)
+        if shared.size != nil { port.state.due.insert(.resize) }
       } else {
-        port.due.insert(.name)
+        port.state.due.insert(.name)
       }
-      if shared.isOpen(number) { port.due.insert(.open) }
-    case (.open, let port?): port.isGuestOpen = message.value != 0
+      if shared.isOpen(number) { port.state.due.insert(.open) }
+    case (.open, let port?): port.state.isGuestOpen = message.value != 0
     default:
       log.warning("control message \(message.event) for port \(message.port): ignored")
     }

@@ -15,6 +15,8 @@ final class ConsoleShared: Sendable {
     var signals: VirtioSignals?
     var isMultiport = false
     var changes = Changes()
+    /// What the driver has said of the ports, for the next thread after a pause.
+    var ports: [ConsolePortState?] = []
   }
 
   /// What happened at the host's ends since the thread looked last.
@@ -41,11 +43,22 @@ final class ConsoleShared: Sendable {
     state.withLock { state in
       state.signals = activation.signals
       state.isMultiport = activation.features.contains(.consoleMultiport)
+      // The driver, and what it was told, are as before the pause.
+      guard state.ports.isEmpty else { return }
       state.changes = Changes()
     }
   }
 
-  func end() { state.withLock { $0.signals = nil } }
+  /// Ends for a while: the driver says nothing again that it has said.
+  func pause() { state.withLock { $0.signals = nil } }
+
+  /// Ends for good.
+  func end() {
+    state.withLock { state in
+      state.signals = nil
+      state.ports = []
+    }
+  }
 
   // MARK: From the host
 
@@ -78,6 +91,12 @@ final class ConsoleShared: Sendable {
   }
 
   // MARK: On the thread
+
+  /// What the driver had said of the ports before a pause; empty if there was none.
+  var keptPorts: [ConsolePortState?] { state.withLock { $0.ports } }
+
+  /// Keeps what the driver has said of the ports, and is to be told.
+  func keep(_ ports: [ConsolePortState?]) { state.withLock { $0.ports = ports } }
 
   /// Whether somebody is at the other end of a port.
   func isOpen(_ port: Int) -> Bool { state.withLock { $0.isOpen[port] } }

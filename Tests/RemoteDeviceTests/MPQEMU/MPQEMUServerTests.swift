@@ -149,4 +149,18 @@ import Virtio
     #expect(answered == 2603)
     #expect(rig.log.notices == [])
   }
+
+  @Test func theRestOfAMessageIsWaitedForSinceItsFirstByte() throws {
+    let pair = try SocketPair()
+    var channel = MPQEMUChannel(try pair.near.duplicated())
+    for byte in [1, 2] as [UInt8] {
+      _ = try SocketIO.send(pair.far.rawValue, [byte])
+      try channel.flush()
+      _ = try channel.receive()
+    }
+    // As the server does when it is woken.
+    try channel.flush()
+    #expect(channel.waitsSince != nil)
+    #expect(channel.partialCount == 2)
+  }
 }

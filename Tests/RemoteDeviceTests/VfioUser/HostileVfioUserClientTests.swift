@@ -42,22 +42,6 @@ import Virtio
     },
     Case("DMA_MAP: flags 0x7") { try $0.send(2, Client.mapping(0, 0x1000, flags: 7)) },
     Case("DMA_MAP: flags 0x0") { try $0.send(2, Client.mapping(0, 0x1000, flags: 0)) },
-    Case("DMA_MAP: 0x1000 bytes at 0x1 ") { try $0.send(2, Client.mapping(1, 0x1000)) },
-    Case("DMA_MAP: 0x0 bytes at 0x0") { try $0.send(2, Client.mapping(0, 0)) },
-    Case("bytes at 0xfffffffffffff000 from offset 0x0 wraps") {
-      try $0.send(2, Client.mapping(0xFFFF_FFFF_FFFF_F000, 0x2000))
-    },
-    Case("from offset 0xfffffffffffff000 wraps") {
-      try $0.send(2, Client.mapping(0, 0x2000, offset: 0xFFFF_FFFF_FFFF_F000))
-    },
-    Case("DMA_MAP with an eventfd or the like, not a memory file") { client in
-      let event = try EventFD()
-      try client.send(2, Client.mapping(1 << 40, 0x1000), descriptors: [event.rawValue])
-    },
-    Case("DMA_MAP with a unix stream socket") { client in
-      let pair = try SocketPair()
-      try client.send(2, Client.mapping(1 << 40, 0x1000), descriptors: [pair.far.rawValue])
-    },
     Case("DEVICE_SET_IRQS with a file, not an eventfd") { client in
       let file = try MemoryFile(count: 0x1000)
       try client.send(8, Client.interrupts(0x24, 0), descriptors: [file.descriptor.rawValue])
@@ -101,6 +85,25 @@ import Virtio
     },
   ]
 
+  static let memory = [
+    Case("DMA_MAP: 0x1000 bytes at 0x1 ") { try $0.send(2, Client.mapping(1, 0x1000)) },
+    Case("DMA_MAP: 0x0 bytes at 0x0") { try $0.send(2, Client.mapping(0, 0)) },
+    Case("bytes at 0xfffffffffffff000 from offset 0x0 wraps") {
+      try $0.send(2, Client.mapping(0xFFFF_FFFF_FFFF_F000, 0x2000))
+    },
+    Case("from offset 0xfffffffffffff000 wraps") {
+      try $0.send(2, Client.mapping(0, 0x2000, offset: 0xFFFF_FFFF_FFFF_F000))
+    },
+    Case("an eventfd or the like") { client in
+      let event = try EventFD()
+      try client.send(2, Client.mapping(1 << 40, 0x1000), descriptors: [event.rawValue])
+    },
+    Case("a unix stream socket") { client in
+      let pair = try SocketPair()
+      try client.send(2, Client.mapping(1 << 40, 0x1000), descriptors: [pair.far.rawValue])
+    },
+  ]
+
   static let greetings = [
     Case("DEVICE_GET_INFO: before any greeting") {
       try $0.send(4, Client.words(UInt32(16), UInt32(0), UInt32(0), UInt32(0)))
@@ -136,6 +139,19 @@ import Virtio
     try rig.rig.reconnect()
     let next = try rig.start()
     #expect(try rig.readsSector(2, next))
+  }
+
+  @Test(arguments: memory)
+  func memoryThatIsNoneIsRefused(hostile: Case) throws {
+    let rig = try VfioUserDiskRig()
+    let queue = try rig.start()
+
+    try hostile.body(rig.client)
+
+    let reply = try rig.client.receive()
+    #expect(reply.command == 2 && reply.flags == 0x21 && reply.errorNumber == 22)
+    #expect(rig.rig.waitForLine(hostile.line), "\(rig.rig.log.notices)")
+    #expect(try rig.readsSector(2, queue))
   }
 
   @Test(arguments: greetings)

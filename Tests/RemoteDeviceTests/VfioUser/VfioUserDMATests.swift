@@ -98,6 +98,19 @@ import TestSupport
     #expect(try rig.client.readRegion(0, 8, count: 4) == [1, 0, 0, 0])
   }
 
+  @Test func aClientThatClosesOnlyTheTwinSocketIsCutOff() throws {
+    let rig = try makeRig()
+    let text = #"{"capabilities":{"max_msg_fds":8,"twin_socket":{"supported":true}}}"#
+    var greeting = try rig.client.exchange(1, [0, 0, 0, 0] + Array(text.utf8) + [0])
+    greeting.descriptors = DescriptorBatch()
+    try prepare(rig.client)
+
+    try rig.client.postWrite(0, 0, [0, 0x11, 0, 0])
+    try rig.client.waitForEnd()
+
+    #expect(rig.waitForLine("the socket for replies"))
+  }
+
   @Test func refusalsReachTheDevice() throws {
     let rig = try makeRig()
     try rig.client.greet()

@@ -96,6 +96,8 @@ struct MPQEMUChannel: ~Copyable {
 
   /// Sends what was not taken yet.
   mutating func flush() throws(MPQEMUError) {
+    // With nothing to send it is a message that is waited for, if anything.
+    guard isSending else { return }
     do throws(SystemError) {
       while !output.isEmpty {
         let count = try SocketIO.send(socket.rawValue, output, descriptors: outputDescriptors)

@@ -16,23 +16,6 @@ final class VfioUserConnection: DMAPeer {
     case end
   }
 
-  // The most that comes while a reply is waited for; no client has so much under way.
-  private static var backlogLimit: (bytes: Int, descriptors: Int) { (1 << 20, 256) }
-
-  private final class KeptPacket {
-    private var packet: VfioUserPacket?
-    let byteCount: Int
-    let descriptorCount: Int
-
-    init(_ packet: consuming VfioUserPacket) {
-      byteCount = VfioUserHeader.count + packet.payload.count
-      descriptorCount = packet.descriptors.count
-      self.packet = consume packet
-    }
-
-    func take() -> VfioUserPacket? { packet.take() }
-  }
-
   /// A socket for what we ask, used with the connection's lock held.
   private final class Twin: @unchecked Sendable {
     // Sendable: see above.
@@ -44,7 +27,7 @@ final class VfioUserConnection: DMAPeer {
   private struct State: ~Copyable {
     var channel: VfioUserChannel
     var twin: Twin?
-    var backlog: [KeptPacket] = []
+    var backlog = VfioUserBacklog()
     var hasEnded = false
     var nextID: UInt16 = 0
     var dataLimit = 1 << 20
@@ -53,7 +36,7 @@ final class VfioUserConnection: DMAPeer {
 
   // Held for as long as a reply is waited for, but not while a request is carried out.
   private let state: Mutex<State>
-  /// How long a reply is waited for, in nanoseconds.
+  /// How long the replies to one read or write are waited for, in nanoseconds.
   private let patience: UInt64
   /// Signalled when there is something for the server's thread that its socket does not show.
   private let wake: EventFD
@@ -88,7 +71,7 @@ final class VfioUserConnection: DMAPeer {
       if let failure = state.failure { throw failure }
       try state.channel.flush()
       if state.channel.isSending { return .nothing }
-      if !state.backlog.isEmpty, let packet = state.backlog.removeFirst().take() {
+      if let packet = state.backlog.takeFirst() {
         return .packet(packet)
       }
       if state.hasEnded { return .end }
@@ -135,13 +118,14 @@ final class VfioUserConnection: DMAPeer {
 
   func readMemory(at address: UInt64, count: Int) throws(DMAError) -> [UInt8] {
     var bytes: [UInt8] = []
+    let end = MonotonicClock.nanoseconds &+ patience
     while bytes.count < count {
       let place = address &+ UInt64(bytes.count)
       let access = VfioUserDMAAccess(
         address: place,
         count: UInt64(min(count - bytes.count, dataLimit))
       )
-      guard case .dma(access, let data) = try ask(.readDMA(access), at: place) else {
+      guard case .dma(access, let data) = try ask(.readDMA(access), at: place, until: end) else {
         throw fail(.badValue(.readDMA, "a reply to something else"))
       }
       bytes += data
@@ -151,11 +135,12 @@ final class VfioUserConnection: DMAPeer {
 
   func writeMemory(_ bytes: [UInt8], at address: UInt64) throws(DMAError) {
     var done = 0
+    let end = MonotonicClock.nanoseconds &+ patience
     while done < bytes.count {
       let place = address &+ UInt64(done)
       let part = Array(bytes[done...].prefix(dataLimit))
       let access = VfioUserDMAAccess(address: place, count: UInt64(part.count))
-      guard case .wroteDMA(access) = try ask(.writeDMA(access, part), at: place) else {
+      guard case .wroteDMA(access) = try ask(.writeDMA(access, part), at: place, until: end) else {
         throw fail(.badValue(.writeDMA, "a reply to something else"))
       }
       done += part.count
@@ -167,7 +152,8 @@ final class VfioUserConnection: DMAPeer {
   /// Asks, and waits for the reply.
   private func ask(
     _ request: VfioUserRequest,
-    at address: UInt64
+    at address: UInt64,
+    until end: UInt64
   ) throws(DMAError) -> VfioUserReply {
     do throws(VfioUserError) {
       return try state.withLock { (state) throws(VfioUserError) in
@@ -175,9 +161,14 @@ final class VfioUserConnection: DMAPeer {
         defer { if !state.backlog.isEmpty || state.hasEnded { wake.signal() } }
         let id = state.nextID
         state.nextID &+= 1
-        let end = MonotonicClock.nanoseconds &+ patience
         if let twin = state.twin {
-          return try ask(twin, request, id, dataLimit: state.dataLimit, until: end)
+          do throws(VfioUserError) {
+            return try ask(twin, request, id, dataLimit: state.dataLimit, until: end)
+          } catch {
+            // A client that means to go closes both.
+            guard error == .ended, !Self.hasHungUp(state.channel) else { throw error }
+            throw .lacks("the socket for replies any more")
+          }
         }
         try state.channel.send(request.message(id: id))
         while true {
@@ -218,10 +209,7 @@ final class VfioUserConnection: DMAPeer {
           }
           return try packet.reply(to: command, dataLimit: state.dataLimit)
         }
-        state.backlog.append(KeptPacket(packet))
-        guard state.backlog.reduce(0, { $0 + $1.byteCount }) <= backlogLimit.bytes,
-          state.backlog.reduce(0, { $0 + $1.descriptorCount }) <= backlogLimit.descriptors
-        else { throw .flood("requests while a reply is waited for") }
+        try state.backlog.append(packet)
       }
     }
   }
@@ -258,6 +246,13 @@ final class VfioUserConnection: DMAPeer {
     var list = PollList()
     _ = list.add(channel.rawValue, for: channel.isSending ? [.readable, .writable] : .readable)
     list.wait(timeout: Int32(clamping: (end - now) / 1_000_000 + 1))
+  }
+
+  private static func hasHungUp(_ channel: borrowing VfioUserChannel) -> Bool {
+    var list = PollList()
+    let place = list.add(channel.rawValue, for: [])
+    list.wait(timeout: 0)
+    return list.hasHungUp(place)
   }
 
   /// Has the server's thread cut the client off.

@@ -97,6 +97,8 @@ struct VhostUserChannel: ~Copyable {
 
   /// Sends what was not taken yet.
   mutating func flush() throws(VhostUserError) {
+    // With nothing to send it is a message that is waited for, if anything.
+    guard isSending else { return }
     do throws(SystemError) {
       while !output.isEmpty {
         let numbers = outputDescriptor.borrow { [$0.rawValue] } ?? []

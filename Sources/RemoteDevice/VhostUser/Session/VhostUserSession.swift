@@ -9,6 +9,9 @@ import Virtio
 /// changes (memory, features, the log, its own addresses), it is stopped for that, with what is under
 /// way ended, and goes on where it stood.
 final class VhostUserSession {
+  // How many requests are handled before something else is looked at, such as a signal.
+  private static var batch: Int { 64 }
+
   private var channel: VhostUserChannel
   let device: VhostUserDevice
   /// For what a front end can cause.
@@ -86,13 +89,14 @@ final class VhostUserSession {
     throw .stalled(channel.partialCount, seconds: seconds)
   }
 
-  /// Handles all requests that have come.
+  /// Handles requests that have come; where there may be more, the server is woken again.
   ///
   /// - Returns: Whether the connection goes on.
   /// - Throws: ``VhostUserError`` for what the front end is cut off for.
   func advance() throws(VhostUserError) -> Bool {
     try channel.flush()
-    while !channel.isSending {
+    for _ in 0..<Self.batch {
+      if channel.isSending { return true }
       let incoming = try channel.receive()
       switch consume incoming {
       case .nothing: return true
@@ -100,6 +104,7 @@ final class VhostUserSession {
       case .packet(let packet): try handle(packet)
       }
     }
+    wake.signal()
     return true
   }
 
