@@ -35,7 +35,7 @@ lint: ## check format, file lengths, imports and shell scripts
 	@SWIFT="$(SWIFT)" scripts/lint
 
 format: ## bring the Swift sources into the project's format
-	@$(SWIFT) format --in-place --recursive --parallel Sources Tests $(wildcard Benchmarks Fuzz)
+	@$(SWIFT) format --in-place --recursive --parallel Sources Tests $(wildcard Benchmarks Examples Fuzz)
 
 bench: setup build ## run every benchmark, each beside its peer
 	@SWIFT="$(SWIFT)" scripts/bench

@@ -33,6 +33,7 @@ let package = Package(
   name: "apus",
   products: [
     .executable(name: "apus", targets: ["apus"]),
+    .library(name: "DeviceKit", targets: ["DeviceKit"]),
     .library(name: "DeviceModel", targets: ["DeviceModel"]),
     .library(name: "GuestMemory", targets: ["GuestMemory"]),
     .library(name: "HostOS", targets: ["HostOS"]),
@@ -79,12 +80,20 @@ let package = Package(
         "Virtio", "RemoteDevice", log,
       ]
     ),
+    module("DeviceKit", ["HostOS", "DeviceModel", "Virtio", "RemoteDevice", "Machine", log]),
     .executableTarget(
       name: "apus",
       dependencies: [
-        "EmulatedHost", "HostOS", "Machine", "RemoteDevice", "Virtio", log,
+        "DeviceKit", "EmulatedHost", "HostOS", "Machine", "RemoteDevice", "Virtio", log,
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ],
+      swiftSettings: settings
+    ),
+    // The device of Examples/copier, which is a package of its own, built here too for the tests.
+    .executableTarget(
+      name: "copier",
+      dependencies: ["DeviceKit", "DeviceModel", "GuestMemory"],
+      path: "Examples/copier/Sources/copier",
       swiftSettings: settings
     ),
     .target(
@@ -129,9 +138,14 @@ let package = Package(
       ]
     ),
     .testTarget(
+      name: "CopierTests",
+      dependencies: ["copier", "DeviceModel", "GuestMemory", "PCI"],
+      path: "Examples/copier/Tests/CopierTests"
+    ),
+    .testTarget(
       name: "ApusTests",
       dependencies: [
-        "apus", "GuestMemory", "HostOS", "Machine", "RemoteDevice", "TestSupport", "Virtio", log,
+        "apus", "copier", "GuestMemory", "HostOS", "Machine", "RemoteDevice", "TestSupport", "Virtio", log,
       ]
     ),
   ],

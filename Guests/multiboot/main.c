@@ -3,6 +3,7 @@
 //   cpus=N modules=N sum0=HEX sum1=HEX   what must be found
 //   memory=BYTES                         RAM that fw_cfg must tell
 //   fwcfg testdev lines loopback         devices that are there and are to be tested
+//   copier                               only what drives the device of Examples/copier
 //   test=HOW                             instead of all that, end the run: see ending.c
 #include "program.h"
 
@@ -18,6 +19,10 @@ void main(void) {
 
   local_apic_start();
   asm volatile("sti");
+  if (has_word("copier")) {
+    check_copier();
+    finish();
+  }
   check_timer();
   check_cpus();
   if (has_word("lines")) check_lines();

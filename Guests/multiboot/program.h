@@ -4,6 +4,7 @@
 
 enum {
   VECTOR_LINE = 0x31,  // the I/O APIC's pin under test
+  VECTOR_COPIER = 0x35, // the pin of Examples/copier
   VECTOR_PING = 0x41,  // from the first CPU to another
   VECTOR_PONG = 0x42,  // and back
   VECTOR_TIMER = 0x51, // a local APIC's timer
@@ -21,3 +22,6 @@ void check_cpus(void);
 void check_serial_loopback(void);
 void check_test_device(void);
 void check_fw_cfg(void);
+
+// copier.c
+void check_copier(void);

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceKit
 import EmulatedHost
 import Glibc
 import HostOS
@@ -74,9 +75,4 @@ struct Apus: ParsableCommand {
     try? FileIO.writeAll(STDERR_FILENO, Array("apus: \(line)\n".utf8))
     return code
   }
-}
-
-/// Bad input: shown as it is, with the exit code for bad input.
-struct UserError: Error {
-  let message: String
 }

@@ -1,9 +1,11 @@
 public import ArgumentParser
+public import DeviceKit
 public import Logging
 public import Machine
 
 extension MachineConfiguration.Transport: ExpressibleByArgument {}
 extension MachineConfiguration.Isolation: ExpressibleByArgument {}
 extension MachineConfiguration.ResetAction: ExpressibleByArgument {}
+extension SandboxMode: ExpressibleByArgument {}
 extension InterruptMode: ExpressibleByArgument {}
 extension Logger.Level: @retroactive ExpressibleByArgument {}

@@ -1,3 +1,4 @@
+import DeviceKit
 import EmulatedHost
 import Glibc
 import HostOS

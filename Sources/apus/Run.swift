@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceKit
 import EmulatedHost
 import Glibc
 import HostOS
@@ -244,7 +245,7 @@ struct Run: ParsableCommand {
   var logLevel = Logger.Level.warning
 
   mutating func run() throws {
-    LineLogHandler.install(logLevel)
+    LineLogHandler.install(logLevel, program: "apus")
     let configuration = self.configuration
     if dryRun {
       let text = try Self.explaining { try Machine.describe(configuration) }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import DeviceKit
 import HostOS
 import Machine
 import RemoteDevice

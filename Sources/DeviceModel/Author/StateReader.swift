@@ -10,6 +10,19 @@ public struct StateReader {
     guard version == known else { throw .version(UInt64(version), known: UInt64(known)) }
   }
 
+  /// Reads a state of nothing but numbers, of which there have to be `count`.
+  public static func words<Word: FixedWidthInteger & UnsignedInteger>(
+    _ count: Int,
+    in bytes: [UInt8],
+    version: UInt32
+  ) throws(DeviceStateError) -> [Word] {
+    var reader = try Self(bytes, version: version)
+    var words: [Word] = []
+    for _ in 0..<count { words.append(try reader.next()) }
+    try reader.end()
+    return words
+  }
+
   /// The next number.
   public mutating func next<Word: FixedWidthInteger & UnsignedInteger>(
     _ type: Word.Type = Word.self

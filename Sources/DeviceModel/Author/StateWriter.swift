@@ -6,6 +6,12 @@ public struct StateWriter {
   /// Begins a state whose first word is `version`.
   public init(version: UInt32) { append(version) }
 
+  /// Makes a state of nothing but numbers.
+  public init(version: UInt32, _ words: [some FixedWidthInteger & UnsignedInteger]) {
+    self.init(version: version)
+    for word in words { append(word) }
+  }
+
   /// Appends a number.
   public mutating func append(_ word: some FixedWidthInteger & UnsignedInteger) {
     for shift in stride(from: 0, to: word.bitWidth, by: 8) {

@@ -28,6 +28,11 @@ extension Board {
         AttachedDevice(device, address: remote.address, label: remote.text)
       )
     }
+    for model in attachments.models {
+      devices.append(
+        AttachedDevice(.model(model), address: nil, label: "device \(model.profile.name)")
+      )
+    }
     if let vsock = configuration.vsock {
       let device: any VirtioDevice =
         try attachments.isolated?.vsock

@@ -88,6 +88,7 @@ extension Board {
       switch device.device {
       case .virtio(let device): function = try makeTransport(device, gsi)
       case .function(let maker): function = try makeFunction(maker, gsi, device.label)
+      case .model(let model): function = try makeFunction(model, gsi)
       }
       if function.configuration.interruptPin != nil {
         // PCI 3.0, 6.2.4: firmware leaves the line it chose here; drivers that know no ACPI use it.
@@ -138,6 +139,20 @@ extension Board {
     } catch let error as MPQEMUProxyError {
       throw MachineError.remoteDevice(option: label, reason: "\(error)")
     }
+  }
+
+  private func makeFunction(_ model: PCIDeviceModel, _ gsi: UInt32) throws -> any PCIFunction {
+    let log = LimitedLog(Logger(label: "device"), prefix: model.profile.name)
+    let function = try PCIDeviceFunction(
+      model,
+      memory: memory,
+      line: try plane.makeLine(gsi),
+      messages: plane
+    ) {
+      log.warning($0)
+    }
+    deviceFunctions.append(function)
+    return function
   }
 
   private func attachToMemory(_ devices: [AttachedDevice]) throws {

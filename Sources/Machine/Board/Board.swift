@@ -27,6 +27,8 @@ final class Board {
     var sockets: VsockSockets?
     /// The devices that other processes serve, in order; those that are missing do nothing.
     var remotes: [RemoteLink.Device] = []
+    /// The devices that whoever runs the machine brings along.
+    var models: [PCIDeviceModel] = []
     /// The devices of ours that have processes of their own; `nil` if none has.
     var isolated: IsolatedDevices?
     /// Who takes power-off, reset and exit.
@@ -54,6 +56,8 @@ final class Board {
   var balloon: Balloon?
   /// The PCI functions that other processes serve.
   var remoteFunctions: [any RemotePCIFunction] = []
+  /// The devices that whoever runs the machine has brought along.
+  var deviceFunctions: [PCIDeviceFunction] = []
   private var interruptEvents: InterruptEvents?
   /// The virtio devices' registers, whatever transport they are behind.
   var controllers: [VirtioDeviceController] = []
@@ -123,6 +127,7 @@ final class Board {
   func stop() {
     for controller in controllers { controller.reset() }
     for function in remoteFunctions { function.stop() }
+    for function in deviceFunctions { function.reset() }
     plane.disconnect()
   }
 

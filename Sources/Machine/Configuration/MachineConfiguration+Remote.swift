@@ -1,3 +1,4 @@
+import DeviceModel
 public import RemoteDevice
 public import Virtio
 
@@ -64,5 +65,10 @@ extension MachineConfiguration {
     if let remote = remotes.first(where: \.isFunction) {
       throw .needsPCI(option: remote.text)
     }
+  }
+
+  func validate(_ devices: [PCIDeviceModel]) throws(MachineError) {
+    guard transport == .mmio, let device = devices.first else { return }
+    throw .needsPCI(option: "device \(device.profile.name)")
   }
 }

@@ -1,3 +1,4 @@
+import DeviceModel
 import HostOS
 import Logging
 import RemoteDevice
@@ -5,16 +6,19 @@ import Virtio
 
 /// Connects to the processes that serve a machine's devices.
 enum RemoteLink {
-  /// What a process serves: a device for one of our transports, or a PCI function with all that belongs to it.
+  /// What becomes a device of a machine: one for our transports, a PCI function of another process with all that belongs to it,
+  /// or one of an author's in this process.
   enum Device {
     case virtio(any VirtioDevice)
     case function(any RemoteFunctionMaker)
+    case model(PCIDeviceModel)
 
     /// What messages call it.
     var name: String {
       switch self {
       case .virtio(let device): device.name
       case .function(let maker): maker.name
+      case .model(let model): model.profile.name
       }
     }
   }

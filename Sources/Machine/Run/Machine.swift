@@ -1,4 +1,4 @@
-import DeviceModel
+public import DeviceModel
 import HostOS
 import KVM
 import PCI
@@ -12,12 +12,19 @@ public enum Machine {
   /// To be called once, on a thread that may block signals: SIGTERM, SIGINT and SIGHUP end the guest.
   /// Everything that was opened is closed on return, and a terminal is as it was.
   ///
+  /// - Parameters:
+  ///   - configuration: The machine.
+  ///   - devices: The PCI devices that it has beside those; each start of the guest has its own of each.
   /// - Returns: How the run ended.
   /// - Throws: What is wrong with the configuration (see ``isUserError(_:)``), or with the host.
-  public static func run(_ configuration: MachineConfiguration) throws -> Outcome {
+  public static func run(
+    _ configuration: MachineConfiguration,
+    with devices: [PCIDeviceModel] = []
+  ) throws -> Outcome {
     try configuration.validate()
+    try configuration.validate(devices)
     try Signals.installWakeUpHandler(for: Session.kickSignal)
-    let session = try Session(configuration)
+    let session = try Session(configuration, devices)
     defer { session.close() }
     while true {
       let outcome = try session.runOnce()
@@ -29,10 +36,17 @@ public enum Machine {
 
   /// Describes the machine that `configuration` makes, without running it.
   ///
+  /// - Parameters:
+  ///   - configuration: The machine.
+  ///   - devices: The PCI devices that it has beside those.
   /// - Returns: Lines for a user: memory map, devices with their addresses and interrupts.
   /// - Throws: What is wrong with the configuration.
-  public static func describe(_ configuration: MachineConfiguration) throws -> String {
+  public static func describe(
+    _ configuration: MachineConfiguration,
+    with devices: [PCIDeviceModel] = []
+  ) throws -> String {
     try configuration.validate()
+    try configuration.validate(devices)
     let loader = try Bootloader(BootRequest(configuration))
     let control = try RunControl()
     let board = try Board(
@@ -42,6 +56,7 @@ public enum Machine {
       attachments: Board.Attachments(
         serial: configuration.serial == .none ? nil : SilentSerial(),
         console: try HostConsole.makeDetachedDevice(configuration),
+        models: devices,
         system: control,
         clock: try HostClock()
       )

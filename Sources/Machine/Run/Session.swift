@@ -1,3 +1,4 @@
+import DeviceModel
 import Glibc
 import GuestMemory
 import HostOS
@@ -31,12 +32,15 @@ final class Session {
   private let sockets: VsockSockets?
   // For all restarts: a process that is away just then comes back.
   private let remotes: [RemoteLink.Device]
+  // Of an author's, in this process; each board has its own of each.
+  private let models: [PCIDeviceModel]
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let logger = Logger(label: "machine")
 
-  init(_ configuration: MachineConfiguration) throws {
+  init(_ configuration: MachineConfiguration, _ models: [PCIDeviceModel]) throws {
     self.configuration = configuration
+    self.models = models
     system = try KVMSystem()
     mode = try Self.interruptMode(configuration, system)
     try system.requireCapabilities(
@@ -99,6 +103,7 @@ final class Session {
         networks: networks,
         sockets: sockets,
         remotes: remotes,
+        models: models,
         isolated: isolated,
         system: control,
         clock: clock

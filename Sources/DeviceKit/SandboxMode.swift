@@ -1,7 +1,5 @@
-import ArgumentParser
-
 /// How far a device's process is shut in.
-enum SandboxOption: String, CaseIterable, ExpressibleByArgument {
+public enum SandboxMode: String, CaseIterable, Sendable {
   /// As far as the host permits.
   case on
   /// As far as is planned; a host that does not permit all of it is an error.

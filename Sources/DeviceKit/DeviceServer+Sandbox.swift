@@ -1,10 +1,8 @@
-import ArgumentParser
 import Glibc
 import HostOS
 import Logging
-import Machine
 
-extension ServeOptions {
+extension DeviceServer {
   /// Does the rest of the process's life in a sandbox, or without one if the user says so.
   ///
   /// - Parameters:
@@ -19,22 +17,22 @@ extension ServeOptions {
     _ body: () throws -> Void
   ) throws {
     guard sandbox != .off else {
-      if dryRun { return try Self.show(["sandbox: off"]) }
+      if isDryRun { return try Self.show(["sandbox: off"]) }
       return try body()
     }
     var plan = plan
-    plan.keepsOutput = dryRun
+    plan.keepsOutput = isDryRun
     switch try Sandbox.split(plan) {
     case .monitor(let monitor): monitor.run(forwarding: queues)
     case .device(let report):
       var code: Int32 = 0
       try Thread.perform("serve") {
         do {
-          if dryRun { try Self.show(report.lines) }
+          if isDryRun { try Self.show(report.lines) }
           try check(report, plan.device)
-          if !dryRun { try body() }
+          if !isDryRun { try body() }
         } catch {
-          code = Apus.report(error)
+          code = ProgramReport(program).failure(error)
         }
       }
       Glibc.exit(code)

@@ -1,0 +1,3 @@
+import DeviceKit
+
+DeviceMain.run(Copier.model)
