@@ -55,6 +55,14 @@ let package = Package(
         + ["GuestMemory", "HostOS", "Virtio"].map { .product(name: $0, package: "apus") },
       swiftSettings: settings
     ),
+    // Registers and disks of devices in processes of their own, beside the same in one process; run by `remote`.
+    .executableTarget(
+      name: "remote-benchmark",
+      dependencies: ["CDiskPeer", .product(name: "Logging", package: "swift-log")]
+        + ["DeviceModel", "GuestMemory", "HostOS", "PCI", "RemoteDevice", "Virtio"]
+        .map { .product(name: $0, package: "apus") },
+      swiftSettings: settings
+    ),
     // A guest that is interrupted, and how its interrupts are timed.
     .target(
       name: "InterruptGuest",
