@@ -261,6 +261,18 @@ import TestSupport
     #expect(rig.waitForLine("server cut off: 3 bytes of a message, and nothing more for 1 s"))
   }
 
+  /// A processor that waits for its own answer could not serve it.
+  @Test func aRequestOverTheFirstSocketOfTwoEndsTheConnection() throws {
+    let request = VfioUserRequest.readDMA(VfioUserDMAAccess(address: 0, count: 4)).message(id: 9)
+    let server = try FakeVfioUserServer(at: path, [.writeRegion: .raw(request)], usesTwin: true)
+    defer { server.close() }
+    let rig = try VfioUserBoardRig(at: path)
+    rig.enable()
+    rig.space.write(1, VfioUserBoardRig.bar0, width: 4)
+    #expect(rig.space.read(VfioUserBoardRig.bar0, width: 4) == 0xFFFF_FFFF)
+    #expect(rig.waitForLine("over the first socket, not the second"))
+  }
+
   @Test func aServerThatRefusesAnAccessIsNotCutOff() throws {
     let server = try FakeVfioUserServer(at: path, [.reset: .refusal(5)])
     defer { server.close() }

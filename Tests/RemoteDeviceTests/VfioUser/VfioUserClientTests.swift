@@ -209,8 +209,10 @@ import TestSupport
     next.stop()
   }
 
-  @Test func severalProcessorsReachTheFunctionAtOnce() throws {
-    let server = try FakeVfioUserServer(at: path)
+  /// With a second socket, one processor reads the answers to others, too.
+  @Test(arguments: [false, true])
+  func severalProcessorsReachTheFunctionAtOnce(usesTwin: Bool) throws {
+    let server = try FakeVfioUserServer(at: path, usesTwin: usesTwin)
     defer { server.close() }
     let rig = try VfioUserBoardRig(at: path)
     rig.enable()

@@ -52,10 +52,12 @@ extension VfioUserLink {
       channel.receiver.allow(data: Self.dataLimit)
       twin = consume channel
     }
+    let isShared = twin != nil
     input.withLock { input in
       input.receiver.allow(data: Self.dataLimit)
       swap(&input.twin, &twin)
     }
+    self.isShared.store(isShared, ordering: .releasing)
   }
 
   /// What a descriptor is that came with a message.

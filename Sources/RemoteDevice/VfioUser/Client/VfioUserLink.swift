@@ -5,7 +5,9 @@ import Synchronization
 /// One connection to a server, from the greeting to its end.
 ///
 /// Any thread asks; one thread at a time, the reader, hands out what comes. Who asks while it is the reader
-/// itself reads meanwhile. No lock is held while anything is waited for.
+/// itself reads meanwhile. Where the server has a second socket for what it asks, all that comes over the first are
+/// answers, and one of those who ask reads them, for itself and the others: a register is read without a
+/// third thread. No lock is held while anything is waited for.
 final class VfioUserLink: Sendable {
   /// Answers what the server asks, on the reader's thread: a reply, or an `errno`; nothing if nobody is there.
   typealias Service = @Sendable (VfioUserRequest) -> Result<VfioUserReply, VfioUserRefusal>?
@@ -33,6 +35,10 @@ final class VfioUserLink: Sendable {
   // The reader's alone; nobody waits for it.
   let input = Mutex(Input())
   private let reader: Atomic<Int32>
+  /// Whether those who ask read the answers.
+  let isShared = Atomic(false)
+  // Whether one of them does at the moment.
+  private let isReading = Atomic(false)
   let dataCount = Atomic(VfioUserLink.dataLimit)
   let descriptorCount = Atomic(1)
 
@@ -90,25 +96,49 @@ final class VfioUserLink: Sendable {
     let deadline = deadline ?? self.deadline
     let (id, question) = try begin(request.command)
     try send(request.message(id: id), descriptors, deadline)
+    var hasTurn = false
+    defer { if hasTurn { passOn() } }
     while true {
       if let answer = try question.take() {
-        recycle(question.event)
+        recycle(question)
         return answer
       }
       let now = MonotonicClock.nanoseconds
       guard now < deadline else { throw end(.silent(request.command, seconds: patience)) }
-      let timeout = Int32(clamping: (deadline - now) / 1_000_000 + 1)
-      if reader.load(ordering: .acquiring) == Thread.currentID {
-        var list = PollList()
-        watch(&list)
-        list.wait(timeout: timeout)
-        turn()
-      } else {
-        var list = PollList()
-        _ = list.add(question.event.rawValue, for: .readable)
-        list.wait(timeout: timeout)
+      let isReader = reader.load(ordering: .acquiring) == Thread.currentID
+      var list = PollList()
+      _ = list.add(question.event.rawValue, for: .readable)
+      if isReader { watch(&list) }
+      hasTurn = hasTurn || takeTurn()
+      if hasTurn { _ = list.add(socket.rawValue, for: .readable) }
+      list.wait(timeout: Int32(clamping: (deadline - now) / 1_000_000 + 1))
+      question.drain()
+      if isReader { turn() }
+      if hasTurn {
+        do throws(VfioUserError) {
+          try readMain(until: question)
+        } catch {
+          end(error)
+        }
       }
     }
+  }
+
+  /// Makes the calling thread the one that reads answers, if those who ask do and none does.
+  private func takeTurn() -> Bool {
+    guard isShared.load(ordering: .acquiring) else { return false }
+    return isReading.compareExchange(
+      expected: false,
+      desired: true,
+      ordering: .acquiringAndReleasing
+    ).exchanged
+  }
+
+  /// Leaves the reading to another who waits for an answer, if anybody does.
+  private func passOn() {
+    isReading.store(false, ordering: .sequentiallyConsistent)
+    // Whoever begins from here on finds nobody reading.
+    asked.withLock { $0.questions.values.first }?.wake()
   }
 
   /// Asks for what has no answer but that it is done.
@@ -162,9 +192,9 @@ final class VfioUserLink: Sendable {
     }
   }
 
-  private func recycle(_ event: EventFD) {
-    event.drain()
-    asked.withLock { $0.idle.append(event) }
+  private func recycle(_ question: VfioUserQuestion) {
+    question.drain()
+    asked.withLock { $0.idle.append(question.event) }
   }
 
   private func send(
@@ -225,7 +255,9 @@ final class VfioUserLink: Sendable {
     let (isSending, isFull) = sender.withLock { sender in
       (sender.isSending, sender.pendingCount > Self.backlogLimit)
     }
-    if !isFull { _ = list.add(socket.rawValue, for: .readable) }
+    // Of an end one hears in any case.
+    let isRead = !isFull && !isShared.load(ordering: .acquiring)
+    _ = list.add(socket.rawValue, for: isRead ? .readable : [])
     if isSending { _ = list.add(socket.rawValue, for: .writable) }
     input.withLock { input in
       guard let (number, isSending) = input.twin.borrow({ ($0.rawValue, $0.isSending) }) else {
@@ -255,7 +287,12 @@ final class VfioUserLink: Sendable {
         throw stall
       }
       _ = try flush()
-      try readMain()
+      if !isShared.load(ordering: .acquiring) {
+        try readMain()
+      } else if takeTurn() {
+        defer { passOn() }
+        try readMain()
+      }
       try readTwin()
     } catch {
       end(error)
@@ -267,8 +304,10 @@ final class VfioUserLink: Sendable {
     return count > 0 ? .stalled(count, seconds: patience) : .notReading(seconds: patience)
   }
 
-  private func readMain() throws(VfioUserError) {
+  /// Hands out what has come, up to the answer to `question`.
+  private func readMain(until question: VfioUserQuestion? = nil) throws(VfioUserError) {
     for _ in 0..<Self.batch {
+      if question?.isDone == true { return }
       if sender.withLock({ $0.pendingCount > Self.backlogLimit }) { return }
       let packet = try input.withLock { (input) throws(VfioUserError) in
         Self.packet(try input.receiver.receive(from: socket.rawValue))
@@ -277,6 +316,10 @@ final class VfioUserLink: Sendable {
       case .packet(let packet):
         if packet.header.isReply {
           try answer(packet)
+        } else if isShared.load(ordering: .acquiring) {
+          // Who asks cannot serve what is asked meanwhile: that is what the second socket is for.
+          let request = try packet.request(fromServer: true, dataLimit: Self.dataLimit)
+          throw .badValue(request.command, "over the first socket, not the second")
         } else if let reply = try serve(packet) {
           try sender.withLock { (sender) throws(VfioUserError) in
             try sender.send(reply, to: socket.rawValue)

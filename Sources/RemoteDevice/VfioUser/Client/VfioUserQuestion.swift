@@ -15,13 +15,16 @@ final class VfioUserQuestion: Sendable {
     var answer: VfioUserAnswer?
     var error: VfioUserError?
     var isDone = false
+    var isSignalled = false
   }
 
   let command: VfioUserCommand
-  /// Signalled once there is an answer.
+  /// Signalled once there is an answer, or something else for the thread that asks to look at.
   let event: EventFD
+  private let asker = Thread.currentID
   private let state = Mutex(State())
 
+  /// Makes a question of the calling thread's.
   init(_ command: VfioUserCommand, _ event: EventFD) {
     self.command = command
     self.event = event
@@ -35,7 +38,7 @@ final class VfioUserQuestion: Sendable {
       swap(&state.answer, &answer)
       state.isDone = true
     }
-    event.signal()
+    wake()
   }
 
   /// Says that there will be no answer.
@@ -45,8 +48,29 @@ final class VfioUserQuestion: Sendable {
       state.error = error
       state.isDone = true
     }
+    wake()
+  }
+
+  /// Has the thread that asks look at its question anew.
+  func wake() {
+    // It finds out by itself.
+    guard Thread.currentID != asker else { return }
+    state.withLock { $0.isSignalled = true }
     event.signal()
   }
+
+  /// Takes what ``event`` was signalled for; what there is to see is seen afterwards.
+  func drain() {
+    let wasSignalled = state.withLock { state in
+      defer { state.isSignalled = false }
+      return state.isSignalled
+    }
+    // A signal that is still to come finds the next question's thread, which looks in vain.
+    if wasSignalled { event.drain() }
+  }
+
+  /// Whether there is an answer, or will be none.
+  var isDone: Bool { state.withLock { $0.isDone } }
 
   /// The answer, once it is there; to be taken once.
   func take() throws(VfioUserError) -> sending VfioUserAnswer? {
