@@ -26,6 +26,12 @@ public final class PCIConfigurationPorts: BusDevice {
     self.resetRegister = resetRegister
   }
 
+  /// The address register, to be saved and put back.
+  public var savedAddress: UInt32 {
+    get { selected.load(ordering: .relaxed) }
+    set { selected.store(newValue & 0x80FF_FFFC, ordering: .relaxed) }
+  }
+
   /// Forgets the selected address, as at power-on.
   public func reset() { selected.store(0, ordering: .relaxed) }
 

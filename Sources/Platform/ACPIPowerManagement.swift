@@ -43,13 +43,31 @@ public final class ACPIPowerManagement: BusDevice {
     /// How often the timer's top bit had changed when ``status`` was last brought up to date.
     var seenHalves: UInt64 = 0
     var lineLevel = false
+    /// When the timer showed 0, in nanoseconds of the clock; it may lie before the clock's own beginning.
+    var start: UInt64 = 0
+  }
+
+  /// All it remembers, to be saved and put back.
+  public struct SavedState: Equatable, Sendable {
+    /// PM1 status.
+    public var status: UInt16 = 0
+    /// PM1 enable.
+    public var enabled: UInt16 = 0
+    /// PM1 control.
+    public var control: UInt16 = 0
+    /// How long the timer has counted, in nanoseconds.
+    public var elapsed: UInt64 = 0
+    /// How often the timer's top bit has changed, as far as the status tells.
+    public var seenHalves: UInt64 = 0
+
+    /// As at power-on.
+    public init() {}
   }
 
   private let system: any SystemControl
   private let line: any InterruptLine
   private let clock: any DeviceClock
   private let timer: any DeviceTimer
-  private let start: UInt64
   // Held over calls to the line and the timer, neither of which calls back, so that the last
   // change wins. Lock order: this before the line's and the clock's.
   private let state = Mutex(State())
@@ -64,7 +82,8 @@ public final class ACPIPowerManagement: BusDevice {
     self.line = line
     self.clock = clock
     self.system = system
-    start = clock.monotonic
+    let now = clock.monotonic
+    state.withLock { $0.start = now }
     timer = clock.makeTimer()
     timer.whenExpired { [weak self] in self?.update { _ in } }
   }
@@ -82,7 +101,7 @@ public final class ACPIPowerManagement: BusDevice {
   /// Reads registers, at any width.
   public func read(_ access: BusAccess) -> UInt64 {
     if access.offset >= Self.timerBlock {
-      let value = UInt32(truncatingIfNeeded: ticks)
+      let value = UInt32(truncatingIfNeeded: state.withLock { ticks($0) })
       return access.readBytes { offset in
         offset < Self.size ? UInt8(truncatingIfNeeded: value >> (8 * (offset - 8))) : 0
       }
@@ -109,6 +128,35 @@ public final class ACPIPowerManagement: BusDevice {
       return powersOff
     }
     if powersOff { system.request(.powerOff) }
+  }
+
+  /// All it remembers, to be saved and put back; any thread.
+  ///
+  /// Putting it back sets the line, and the timer goes on from where it was.
+  public var savedState: SavedState {
+    get {
+      update { state in
+        var saved = SavedState()
+        saved.status = state.status.rawValue
+        saved.enabled = state.enabled.rawValue
+        saved.control = state.control
+        saved.elapsed = clock.monotonic &- state.start
+        saved.seenHalves = state.seenHalves
+        return saved
+      }
+    }
+    set {
+      // From now on, which the update looks at first.
+      state.withLock { state in
+        state.start = clock.monotonic &- newValue.elapsed
+        state.seenHalves = min(newValue.seenHalves, ticks(state) >> 31)
+      }
+      update { state in
+        state.status = Event(rawValue: newValue.status)
+        state.enabled = Event(rawValue: newValue.enabled).intersection(.enables)
+        state.control = newValue.control & 0x1C02
+      }
+    }
   }
 
   /// Clears every register; the timer runs on.
@@ -143,7 +191,7 @@ public final class ACPIPowerManagement: BusDevice {
   }
 
   /// How often the timer has counted.
-  private var ticks: UInt64 { Self.ticks(in: clock.monotonic &- start) }
+  private func ticks(_ state: State) -> UInt64 { Self.ticks(in: clock.monotonic &- state.start) }
 
   private static func ticks(in nanoseconds: UInt64) -> UInt64 {
     let seconds = nanoseconds / 1_000_000_000
@@ -161,7 +209,7 @@ public final class ACPIPowerManagement: BusDevice {
   private func update<Result>(_ body: (inout State) -> Result) -> Result {
     state.withLock { state in
       // 4.8.3.1.1: TMR_STS is set each time that the top bit of the timer changes.
-      let halves = ticks >> 31
+      let halves = ticks(state) >> 31
       if halves > state.seenHalves {
         state.seenHalves = halves
         state.status.insert(.timer)
@@ -174,7 +222,7 @@ public final class ACPIPowerManagement: BusDevice {
         if level { line.assert() } else { line.deassert() }
       }
       if state.enabled.contains(.timer), !state.status.contains(.timer) {
-        timer.arm(at: start &+ Self.nanoseconds(until: (state.seenHalves &+ 1) << 31))
+        timer.arm(at: state.start &+ Self.nanoseconds(until: (state.seenHalves &+ 1) << 31))
       } else if hadTimer {
         timer.disarm()
       }

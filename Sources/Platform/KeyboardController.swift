@@ -43,6 +43,23 @@ public final class KeyboardController: BusDevice {
     }
   }
 
+  /// All it remembers, to be saved and put back.
+  public struct SavedState: Equatable, Sendable {
+    /// The status register.
+    public var status: UInt8 = 0x10
+    /// The output buffer.
+    public var output: UInt8 = 0
+    /// The command whose parameter is still to come; 0 for none.
+    public var awaited: UInt8 = 0
+    /// The command byte.
+    public var configuration: UInt8 = 0x30
+    /// The output port.
+    public var outputPort: UInt8 = 0x03
+
+    /// As at power-on.
+    public init() {}
+  }
+
   private let state = Mutex(State())
   private let system: any SystemControl
 
@@ -65,6 +82,30 @@ public final class KeyboardController: BusDevice {
       access.region == 0 ? Self.takeData(byte, &state) : Self.takeCommand(byte, &state)
     }
     if resets { system.request(.reset) }
+  }
+
+  /// All it remembers, to be saved and put back; any thread.
+  public var savedState: SavedState {
+    get {
+      state.withLock { state in
+        var saved = SavedState()
+        saved.status = state.status.rawValue
+        saved.output = state.output
+        saved.awaited = state.awaited?.rawValue ?? 0
+        saved.configuration = state.configuration
+        saved.outputPort = state.outputPort
+        return saved
+      }
+    }
+    set {
+      state.withLock { state in
+        state.status = Status(rawValue: newValue.status & 0x5D)
+        state.output = newValue.output
+        state.awaited = Awaited(rawValue: newValue.awaited)
+        state.configuration = newValue.configuration
+        state.outputPort = newValue.outputPort
+      }
+    }
   }
 
   /// Puts the controller to its state after power-on.

@@ -36,6 +36,12 @@ public final class ResetRegister: BusDevice {
     if resets { system.request(.reset) }
   }
 
+  /// What was written last, to be saved and put back; putting it back resets nothing.
+  public var savedState: UInt8 {
+    get { value.withLock { $0 } }
+    set { value.withLock { $0 = newValue & 0x0E } }
+  }
+
   /// Clears the register.
   public func reset() { value.withLock { $0 = 0 } }
 }

@@ -95,6 +95,17 @@ public final class FirmwareConfiguration: BusDevice {
     }
   }
 
+  /// The selected item, and how many bytes of it were read; to be saved and put back.
+  public var savedState: (item: UInt16, position: UInt32) {
+    get { state.withLock { ($0.selected, UInt32(clamping: $0.position)) } }
+    set {
+      state.withLock { state in
+        state.selected = newValue.item
+        state.position = Int(newValue.position)
+      }
+    }
+  }
+
   /// Selects the signature, as after power-on.
   public func reset() { state.withLock { $0 = State() } }
 

@@ -24,6 +24,20 @@ public final class TestDevice: BusDevice {
     var ports = InlineArray<16, UInt8>(repeating: 0)
     // Made at the first write: most guests never touch it.
     var memory: [UInt8] = []
+    var lines: UInt32 = 0
+  }
+
+  /// All it remembers, to be saved and put back.
+  public struct SavedState: Equatable, Sendable {
+    /// The 16 bytes of range 0.
+    public var ports: [UInt8] = Array(repeating: 0, count: 16)
+    /// The bytes of range 2; none if they are all zero.
+    public var memory: [UInt8] = []
+    /// The lines that are high, one bit each.
+    public var lines: UInt32 = 0
+
+    /// As at power-on.
+    public init() {}
   }
 
   private let state = Mutex(State())
@@ -45,11 +59,42 @@ public final class TestDevice: BusDevice {
     }
   }
 
+  /// All it remembers, to be saved and put back; any thread.
+  ///
+  /// Putting it back sets the lines.
+  public var savedState: SavedState {
+    get {
+      state.withLock { state in
+        var saved = SavedState()
+        for index in 0..<16 { saved.ports[index] = state.ports[index] }
+        saved.memory = state.memory
+        saved.lines = state.lines
+        return saved
+      }
+    }
+    set {
+      state.withLock { state in
+        for (index, value) in newValue.ports.prefix(16).enumerated() { state.ports[index] = value }
+        let count = Self.echoMemory.count
+        let memory = newValue.memory.prefix(count)
+        state.memory =
+          memory.isEmpty ? [] : memory + [UInt8](repeating: 0, count: count - memory.count)
+        state.lines = newValue.lines & 0x00FF_FFFF
+        for line in 0..<24 { lines.setLine(line, to: state.lines >> UInt32(line) & 1 != 0) }
+      }
+    }
+  }
+
   /// Keeps what is written, or sets an interrupt line.
   public func write(_ value: UInt64, _ access: BusAccess) {
     guard access.region != 1 else {
       guard let line = Int(exactly: access.offset), line < 24 else { return }
-      lines.setLine(line, to: value != 0)
+      let bit: UInt32 = 1 << UInt32(line)
+      // Held over the line, which does not call back: what is remembered is what was set last.
+      state.withLock { state in
+        state.lines = value != 0 ? state.lines | bit : state.lines & ~bit
+        lines.setLine(line, to: value != 0)
+      }
       return
     }
     state.withLock { state in

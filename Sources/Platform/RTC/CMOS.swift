@@ -49,18 +49,18 @@ struct CMOS {
   /// Register A as firmware sets it: a 32.768 kHz time base, a rate of 1024 Hz.
   private static var initialA: UInt8 { 0x26 }
 
-  private(set) var index = 0
-  private var a = initialA
-  private(set) var b: Control = .twentyFourHours
-  private(set) var c: Control = []
+  var index = 0
+  var a = initialA
+  var b: Control = .twentyFourHours
+  var c: Control = []
   // The time registers hold a value of their own only while the clock is stopped.
-  private var memory = InlineArray<128, UInt8>(repeating: 0)
+  var memory = InlineArray<128, UInt8>(repeating: 0)
   /// The guest's clock less the host's, in seconds; they tick together.
-  private var offset: Int64 = 0
+  var offset: Int64 = 0
   /// What the guest made the weekday differ from the date's, in days.
-  private var weekdayOffset: Int64 = 0
+  var weekdayOffset: Int64 = 0
   /// Up to when ``c`` is worked out.
-  private var seen: Instant
+  var seen: Instant
   /// The level that the interrupt line was last set to.
   var lineLevel = false
   /// What the timer is armed for, if it is.

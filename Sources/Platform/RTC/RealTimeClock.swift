@@ -69,6 +69,20 @@ public final class RealTimeClock: BusDevice {
     update { cmos, now in cmos.reset(at: now) }
   }
 
+  /// All it remembers, to be saved and put back; any thread.
+  ///
+  /// Putting it back sets the line. Flags that would have come meanwhile do not.
+  public var savedState: CMOSState {
+    get {
+      update { cmos, now in
+        // With no interrupt enabled, nobody has looked for a while.
+        cmos.advance(to: now)
+        return cmos.state
+      }
+    }
+    set { update { cmos, now in cmos.restore(newValue, at: now) } }
+  }
+
   private static func now(of clock: any DeviceClock) -> CMOS.Instant {
     CMOS.Instant(monotonic: clock.monotonic, realTime: clock.realTime)
   }

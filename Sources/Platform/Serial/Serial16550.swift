@@ -101,6 +101,14 @@ public final class Serial16550: BusDevice {
     update { $0.reset() }
   }
 
+  /// All it remembers, to be saved and put back; any thread.
+  ///
+  /// Putting it back sets the line, and sends what the guest had written and was not sent.
+  public var savedState: SerialState {
+    get { state.withLock { $0.state } }
+    set { update { $0.restore(newValue) } }
+  }
+
   private func timeOut() {
     update { uart in
       // A timer that was set again after it had expired calls too early.

@@ -4,22 +4,22 @@
 /// ``Serial16550`` guards it and carries its effects out: it drains ``transmitter``, drives the
 /// line by ``isInterrupting``, and runs the receive timeout.
 struct UART {
-  private(set) var interruptEnable: InterruptEnable = []
-  private(set) var fifoControl: FIFOControl = []
-  private(set) var modemControl: ModemControl = []
-  private var lineControl: UInt8 = 0
-  private var scratch: UInt8 = 0
+  var interruptEnable: InterruptEnable = []
+  var fifoControl: FIFOControl = []
+  var modemControl: ModemControl = []
+  var lineControl: UInt8 = 0
+  var scratch: UInt8 = 0
   // 9600 baud, where PC firmware leaves it.
-  private var divisor: UInt16 = 12
-  private var modemChanges: ModemStatus = []
-  private var hasOverrun = false
+  var divisor: UInt16 = 12
+  var modemChanges: ModemStatus = []
+  var hasOverrun = false
   /// The transmitter became empty, and nobody has been told yet.
-  private var hasEmptied = false
+  var hasEmptied = false
 
-  private(set) var receiver = SerialFIFO()
-  private(set) var transmitter = SerialFIFO()
+  var receiver = SerialFIFO()
+  var transmitter = SerialFIFO()
   /// Bytes have waited below the trigger level for four character times (8.11).
-  private(set) var hasTimedOut = false
+  var hasTimedOut = false
   /// The time until the timeout starts anew: a byte came or went, or the interrupt was enabled.
   var restartsTimeout = false
   /// The level that the interrupt line was last set to.
