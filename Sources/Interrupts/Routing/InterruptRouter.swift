@@ -207,6 +207,18 @@ extension InterruptRouter {
     return all.sorted { $0.gsi < $1.gsi }
   }
 
+  /// Adds what was counted before, in a machine whose state is put back here, at GSIs that there are.
+  public func add(_ counters: [(gsi: GSI, counters: InterruptCounters)]) {
+    state.withLock { state in
+      for (gsi, before) in counters {
+        guard let line = state.lines[gsi.rawValue] else { continue }
+        line.counters += before
+        // Nobody knows whether it was up since the last end: the next end is not called spurious for that.
+        if before.raised > 0 { line.hasBeenUpSinceEnd = true }
+      }
+    }
+  }
+
   /// What happened at a GSI so far.
   public func counters(of gsi: GSI) -> InterruptCounters {
     state.withLock { $0.lines[gsi.rawValue]?.counters } ?? InterruptCounters()

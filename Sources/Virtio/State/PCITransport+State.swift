@@ -61,6 +61,18 @@ extension PCITransport {
     followConfiguration()
   }
 
+  /// Has the driver look at each queue and at the configuration.
+  ///
+  /// For a function that goes on in another process: a message that was signalled right before it was saved may have been
+  /// on its way, and one too many tells a driver nothing; what is behind the device may have changed, such as the size
+  /// of a disk. A pin's level is in the state.
+  public func signalRestart() {
+    guard controller.status.contains(.driverOK) else { return }
+    interrupts.signalConfigurationChange()
+    guard msix?.isEnabled == true else { return }
+    for index in 0..<controller.queueCount { interrupts.signalQueue(index) }
+  }
+
   private var emptyState: VirtioFunctionState {
     VirtioFunctionState(
       type: controller.device.type,
