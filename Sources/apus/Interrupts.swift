@@ -3,7 +3,7 @@ import Glibc
 import HostOS
 import Machine
 
-/// `apus interrupts`: shows what `apus run --save-interrupts` has kept.
+/// `apus interrupts`: shows what `apus run --save-interrupts` or `--save` has kept.
 struct Interrupts: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "interrupts",
@@ -11,7 +11,10 @@ struct Interrupts: ParsableCommand {
   )
 
   @Argument(
-    help: ArgumentHelp("A file that apus run --save-interrupts has written.", valueName: "file"),
+    help: ArgumentHelp(
+      "A file that apus run --save-interrupts or --save has written.",
+      valueName: "file"
+    ),
     completion: .file()
   )
   var file: String

@@ -38,6 +38,7 @@ extension Run {
     let reservation = try Self.explaining {
       try Machine.checkStreams(of: configuration)
       try Machine.checkInterruptStateFile(of: configuration)
+      try Machine.checkSaveFile(of: configuration)
       // The locks of an emulated host are its own: other machines see those of this process.
       return try DiskReservation(configuration)
     }
@@ -105,7 +106,9 @@ extension Run {
       writable.append(try Self.folder(of: path))
     }
     if let path = configuration.interruptStatePath { writable.append(try Self.folder(of: path)) }
-    readable.append(try Self.folder(of: configuration.kernel))
+    if let path = configuration.savePath { writable.append(try Self.folder(of: path)) }
+    if let path = configuration.restorePath { readable.append(try Self.folder(of: path)) }
+    if !configuration.kernel.isEmpty { readable.append(try Self.folder(of: configuration.kernel)) }
     for path in configuration.initialFiles {
       let file = path.split(separator: " ").first.map(String.init) ?? ""
       readable.append(try Self.folder(of: file))

@@ -17,12 +17,12 @@ struct Run: ParsableCommand {
 
   @Argument(
     help: ArgumentHelp(
-      "A Linux bzImage, an ELF vmlinux with a PVH note, or a Multiboot image.",
+      "A Linux bzImage, an ELF vmlinux with a PVH note, or a Multiboot image; none for --restore.",
       valueName: "kernel"
     ),
     completion: .file()
   )
-  var kernel: String
+  var kernel: String?
 
   @Option(
     name: .customLong("initrd"),
@@ -227,6 +227,24 @@ struct Run: ParsableCommand {
   )
   var saveInterrupts: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Save the whole machine to a file when SIGUSR2 comes, and end; --restore goes on with it.",
+      valueName: "file"
+    ),
+    completion: .file()
+  )
+  var save: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Go on with a machine that --save has saved; the options for its devices are the same as then.",
+      valueName: "file"
+    ),
+    completion: .file()
+  )
+  var restore: String?
+
   @Flag(help: "A write of V to port 0xF4 ends the process with (V << 1) | 1; adds fw_cfg at 0x510.")
   var debugExit = false
 
@@ -243,6 +261,12 @@ struct Run: ParsableCommand {
     )
   )
   var logLevel = Logger.Level.warning
+
+  mutating func validate() throws {
+    if kernel == nil, restore == nil {
+      throw ValidationError("Missing expected argument '<kernel>'")
+    }
+  }
 
   mutating func run() throws {
     LineLogHandler.install(logLevel, program: "apus")
@@ -288,7 +312,7 @@ struct Run: ParsableCommand {
 
   /// What the options say, as a machine.
   var configuration: MachineConfiguration {
-    var configuration = MachineConfiguration(kernel: kernel)
+    var configuration = MachineConfiguration(kernel: kernel ?? "")
     configuration.bootProtocol = boot.bootProtocol
     configuration.initialFiles = initrd.flatMap { BootRequest.files(in: $0) }
     configuration.commandLine = append
@@ -313,6 +337,8 @@ struct Run: ParsableCommand {
     configuration.interruptMode = interruptMode
     configuration.dumpsInterrupts = dumpInterrupts
     configuration.interruptStatePath = saveInterrupts
+    configuration.savePath = save
+    configuration.restorePath = restore
     configuration.hasDebugExit = debugExit
     configuration.hasTestDevice = testDevice
     configuration.onReset = onReset

@@ -16,9 +16,11 @@ enum RunHelp {
       apus run test.elf --debug-exit --test-device --cpus 2
       apus run vmlinuz --disk root.img --dry-run
       apus run vmlinuz --disk root.img --irqchip user --dump-interrupts
+      apus run vmlinuz --disk root.img --save guest.apus
+      apus run --restore guest.apus --disk root.img
 
     EXIT CODES
-      0   the guest powered off, or was ended by Ctrl-A x or a signal
+      0   the guest powered off, was ended by Ctrl-A x or a signal, or saved
       2   bad input: an option, a file or a value
       4   the host failed: KVM, memory, a system call
       6   the guest reset the machine (unless --on-reset restart)
@@ -33,6 +35,7 @@ enum RunHelp {
       after 10 seconds. SIGUSR1 prints the state of interrupt controllers,
       network interfaces and balloon on standard error, and the guest goes on;
       with --save-interrupts, the first is kept in the file, too. SIGUSR2 tells
-      the guest of disks that have changed their size.
+      the guest of disks that have changed their size; with --save it saves the
+      machine, and ends it.
     """
 }

@@ -100,6 +100,19 @@ extension Board {
     }
   }
 
+  /// Has all virtio devices finish what they have taken, and take nothing more.
+  func pauseDevices() { for transport in virtioFunctions { transport.pause() } }
+
+  /// Has virtio devices that were paused, or put back, go on.
+  func resumeDevices() { for transport in virtioFunctions { transport.resume() } }
+
+  /// Has virtio devices that were put back say what they may have said right before they were saved.
+  func signalDevices() { for transport in virtioFunctions { transport.signalRestart() } }
+
+  private var virtioFunctions: [PCITransport] {
+    pci.functions.compactMap { $0.function as? PCITransport }
+  }
+
   private func makeTransport(
     _ device: any VirtioDevice,
     _ gsi: UInt32

@@ -46,6 +46,8 @@ final class Board {
   let powerManagement: ACPIPowerManagement
   let serial: Serial16550?
   let pci: PCIRootBus
+  /// The devices that nobody else asks for anything, for their state.
+  private(set) var platform = PlatformDevices()
 
   /// What the guest finds on which interrupt, for the description.
   private(set) var interrupts: [(name: String, gsi: GSI)] = []
@@ -179,14 +181,20 @@ final class Board {
       highMemory: map.highRAM?.byteCount ?? 0
     )
     note("real-time clock", gsi: 8)
+    let keyboard = KeyboardController(system: system)
+    let resetRegister = ResetRegister(system: system)
+    platform.realTimeClock = realTimeClock
+    platform.keyboard = keyboard
+    platform.resetRegister = resetRegister
     try portBus.add(realTimeClock, "real-time clock", at: 0x70, RealTimeClock.size)
     // The ports between its two are the kernel's PIT's, or nobody's.
     try portBus.add(
-      KeyboardController(system: system),
+      keyboard,
       "keyboard controller",
       at: [BusRange(0x60, size: 1), BusRange(0x64, size: 1)]
     )
-    let ports = PCIConfigurationPorts(pci, resetRegister: ResetRegister(system: system))
+    let ports = PCIConfigurationPorts(pci, resetRegister: resetRegister)
+    platform.configurationPorts = ports
     let portTicket = try portBus.register(
       ports,
       name: "PCI configuration, reset",
@@ -209,6 +217,7 @@ final class Board {
     }
     if configuration.hasTestDevice {
       let device = TestDevice(lines: try PinLines(plane))
+      platform.test = device
       try portBus.add(
         device,
         "test device",
@@ -232,6 +241,7 @@ final class Board {
           )
         }
       )
+      platform.firmware = device
       try portBus.add(
         device,
         "firmware configuration",

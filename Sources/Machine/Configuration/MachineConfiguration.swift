@@ -36,7 +36,7 @@ public struct MachineConfiguration: Equatable, Sendable {
     case device(String)
   }
 
-  /// The kernel image.
+  /// The kernel image; empty for a machine that is put back.
   public var kernel: String
   /// How the kernel is entered; `nil` is what its file says.
   public var bootProtocol: BootProtocol?
@@ -88,6 +88,10 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var dumpsInterrupts = false
   /// The file in which the state of the interrupt controllers is kept when the guest ends, if any is.
   public var interruptStatePath: String?
+  /// The file in which the whole machine is kept when SIGUSR2 comes, which ends it; `nil` never does.
+  public var savePath: String?
+  /// The file of a saved machine that goes on; `nil` boots ``kernel``.
+  public var restorePath: String?
   /// What a reset of the machine does.
   public var onReset = ResetAction.exit
 
@@ -112,5 +116,6 @@ public struct MachineConfiguration: Equatable, Sendable {
     try validateVsock()
     try validateBalloon()
     try validateRemotes()
+    try validateSaving()
   }
 }

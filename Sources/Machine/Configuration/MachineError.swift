@@ -40,6 +40,12 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case vsockSocket(option: String, reason: String)
   /// The file of an interrupt state cannot be read or made, or holds none.
   case interruptState(path: String, reason: String)
+  /// The file of a saved machine cannot be read or made, or holds none that fits.
+  case savedMachine(path: String, reason: String)
+  /// A machine with this device cannot be saved.
+  case unsavedDevice(option: String, remedy: String)
+  /// A machine that is put back cannot start again without its kernel.
+  case missingKernel
   /// The process that is to serve a device is not there, or is no good.
   case remoteDevice(option: String, reason: String)
   /// The process of a device of ours does not serve it.
@@ -93,6 +99,11 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .vsockSocket(let option, let reason):
       "\(option): \(reason); name a path that can be made and that nobody listens on"
     case .interruptState(let path, let reason): "\(path): \(reason)"
+    case .savedMachine(let path, let reason): "\(path): \(reason)"
+    case .unsavedDevice(let option, let remedy):
+      "--save, --restore: \(option) has a state outside of this process, which is not kept; \(remedy)"
+    case .missingKernel:
+      "--on-reset restart: a machine that starts again needs its kernel; name it, or leave --on-reset out"
     case .isolatedDevice(let name, let reason):
       "\(name): its own process does not serve it: \(reason); what it says itself is above, and "
         + "--isolate none has no such process"

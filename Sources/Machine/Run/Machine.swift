@@ -47,7 +47,8 @@ public enum Machine {
   ) throws -> String {
     try configuration.validate()
     try configuration.validate(devices)
-    let loader = try Bootloader(BootRequest(configuration))
+    // A machine that is put back has its kernel in memory.
+    let loader = try configuration.kernel.isEmpty ? nil : Bootloader(BootRequest(configuration))
     let control = try RunControl()
     let board = try Board(
       configuration,
@@ -61,15 +62,16 @@ public enum Machine {
         clock: try HostClock()
       )
     )
-    let state = try loader.load(into: board.memory, map: board.map, rsdp: board.tables.address)
+    let state = try loader?.load(into: board.memory, map: board.map, rsdp: board.tables.address)
     return MachineDescription(board: board, boot: state).text
   }
 
-  /// Reads a state that `--save-interrupts` has written.
+  /// Reads a state that `--save-interrupts` has written, or that of a machine that `--save` has.
   ///
-  /// - Throws: ``MachineError/interruptState(path:reason:)``.
-  public static func interruptState(at path: String) throws(MachineError) -> InterruptState {
-    try InterruptStateFile.read(path)
+  /// - Throws: ``MachineError/interruptState(path:reason:)``, ``MachineError/savedMachine(path:reason:)``.
+  public static func interruptState(at path: String) throws -> InterruptState {
+    guard SavedMachine.isThere(path) else { return try InterruptStateFile.read(path) }
+    return try SavedMachine.interruptState(at: path)
   }
 
   /// Opens the files and sockets of `configuration` and lets go of them.
@@ -93,6 +95,13 @@ public enum Machine {
     of configuration: MachineConfiguration
   ) throws(MachineError) {
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
+  }
+
+  /// Finds whether the file that `configuration` has the machine saved to can be written.
+  ///
+  /// - Throws: ``MachineError/savedMachine(path:reason:)``.
+  public static func checkSaveFile(of configuration: MachineConfiguration) throws(MachineError) {
+    if let path = configuration.savePath { try SavedMachine.check(path) }
   }
 
   /// Whether the user can mend what went wrong by another command line or another file.

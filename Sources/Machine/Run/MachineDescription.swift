@@ -7,7 +7,8 @@ import Platform
 /// What `--dry-run` prints: the machine as the guest will find it.
 struct MachineDescription {
   let board: Board
-  let boot: BootState
+  /// What was loaded; `nil` for a machine that is put back.
+  let boot: BootState?
 
   var text: String {
     var lines: [String] = []
@@ -15,7 +16,9 @@ struct MachineDescription {
     lines.append(
       "machine: \(configuration.processorCount) vCPU, \(sizeText(board.map.size)) of RAM"
     )
-    lines.append("kernel: \(configuration.kernel) (\(boot.bootProtocol.rawValue))")
+    if let boot {
+      lines.append("kernel: \(configuration.kernel) (\(boot.bootProtocol.rawValue))")
+    }
     lines += section("memory", memory)
     lines += section("ports", ports)
     lines += section("PCI", functions)
@@ -26,7 +29,7 @@ struct MachineDescription {
   private var memory: [String] {
     var ranges: [(ClosedRange<UInt64>, String)] = []
     for range in board.map.ram { ranges.append((closed(range), "RAM")) }
-    for placement in boot.placements {
+    for placement in boot?.placements ?? [] {
       ranges.append((closed(placement.range), "  " + placement.name))
     }
     for table in board.tables.tables where table.signature == "RSDP" {

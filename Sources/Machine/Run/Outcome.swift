@@ -14,11 +14,13 @@ public enum Outcome: Equatable, Sendable {
   case exit(Int32)
   /// The user ended the run.
   case stopped
+  /// The machine was saved to a file of so many bytes.
+  case saved(path: String, bytes: UInt64)
 
   /// The process's exit code; the even ones leave the odd ones to the debug exit port.
   public var exitCode: Int32 {
     switch self {
-    case .powerOff, .stopped: 0
+    case .powerOff, .stopped, .saved: 0
     case .reset: 6
     case .halted: 8
     case .tripleFault: 10
@@ -40,6 +42,7 @@ public enum Outcome: Equatable, Sendable {
     case .halted: "the guest halted: every processor stopped with interrupts disabled"
     case .tripleFault: "the guest ended in a triple fault"
     case .failed(let reason): reason
+    case .saved(let path, let bytes): "saved the machine to \(path): \(bytes) bytes"
     }
   }
 }

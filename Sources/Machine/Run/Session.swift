@@ -2,6 +2,7 @@ import DeviceModel
 import Glibc
 import GuestMemory
 import HostOS
+import Interrupts
 import KVM
 import Logging
 import Platform
@@ -34,15 +35,21 @@ final class Session {
   private let remotes: [RemoteLink.Device]
   // Of an author's, in this process; each board has its own of each.
   private let models: [PCIDeviceModel]
+  /// The machine that is put back at the first start.
+  private var saved: SavedMachine?
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let logger = Logger(label: "machine")
 
-  init(_ configuration: MachineConfiguration, _ models: [PCIDeviceModel]) throws {
+  init(_ configuration: MachineConfiguration, _ models: [PCIDeviceModel] = []) throws {
     self.configuration = configuration
     self.models = models
+    let saved = try configuration.restorePath.map { try SavedMachine($0) }
+    self.saved = saved
     system = try KVMSystem()
-    mode = try Self.interruptMode(configuration, system)
+    mode =
+      try configuration.interruptMode ?? saved?.snapshot.summary.mode
+      ?? Self.defaultMode(system)
     try system.requireCapabilities(
       [
         .userMemory, .ioEventFD, .ioEventFDAnyLength, .immediateExit, .mpState, .setTSSAddress,
@@ -68,6 +75,7 @@ final class Session {
     sockets = try isolated == nil ? configuration.vsock?.listen() : nil
     remotes = try RemoteLink.open(configuration)
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
+    if let path = configuration.savePath { try SavedMachine.check(path) }
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start()
   }
@@ -118,24 +126,23 @@ final class Session {
         unsafeHostAddress: board.memory.unsafeHostAddress(of: region)
       )
     }
-    let tables = board.tables
-    try board.memory.write(tables.bytes, at: tables.address)
-    let boot = try Bootloader(BootRequest(configuration))
-      .load(into: board.memory, map: board.map, rsdp: tables.address)
+    let saved = saved.take()
+    let start = try saved == nil ? load(into: board) : nil
+    try saved?.restore(to: board, mode: mode)
     receiver.set(board.serial, resume: { [serial] in serial.resume() })
     defer { receiver.set(nil, resume: {}) }
-    let processors = try Processors(
-      count: configuration.processorCount,
+    let processors = try makeProcessors(vm, cpuid, board, control, start, saved)
+    let saver = MachineSaver(
+      system: system,
       vm: vm,
-      cpuid: cpuid,
-      start: boot.cpu,
       board: board,
+      processors: processors,
       control: control,
-      notesInterrupts: configuration.dumpsInterrupts
+      mode: mode
     )
     ProgramImage.releaseStartupPages()
     do {
-      let outcome = try wait(control, board, processors)
+      let outcome = try wait(control, board, processors, saver)
       processors.stop()
       if configuration.dumpsInterrupts { report(board, processors, isRunning: false) }
       try saveInterrupts(board, processors)
@@ -146,6 +153,53 @@ final class Session {
       processors.stop()
       throw error
     }
+  }
+
+  /// Makes the vCPUs and lets them run, from `start` or as they were saved.
+  private func makeProcessors(
+    _ vm: VM,
+    _ cpuid: CPUIDBuilder,
+    _ board: Board,
+    _ control: RunControl,
+    _ start: CPUStartState?,
+    _ saved: SavedMachine?
+  ) throws -> Processors {
+    func make() throws -> Processors {
+      try Processors(
+        count: configuration.processorCount,
+        vm: vm,
+        cpuid: cpuid,
+        start: start,
+        board: board,
+        control: control,
+        notesInterrupts: configuration.dumpsInterrupts,
+        restoring: saved?.snapshot.interrupts,
+        registers: saved?.snapshot.processors
+      ) {
+        try saved?.finish(board, vm)
+      }
+    }
+    guard let saved else { return try make() }
+    return try SavedMachine.explaining(saved.path) {
+      do {
+        return try make()
+      } catch let error as KVMError {
+        // What no processor can be in, or not this one; or the host has failed, which the text tells.
+        throw SnapshotError.mismatch("\(error); save it again, or restore it where it was saved")
+      } catch let error as InterruptError {
+        throw SnapshotError.mismatch("\(error); save it again")
+      }
+    }
+  }
+
+  /// Puts the kernel and the firmware's tables into memory.
+  ///
+  /// - Returns: Where the first processor begins.
+  private func load(into board: Board) throws -> CPUStartState {
+    let tables = board.tables
+    try board.memory.write(tables.bytes, at: tables.address)
+    return try Bootloader(BootRequest(configuration))
+      .load(into: board.memory, map: board.map, rsdp: tables.address).cpu
   }
 
   /// Shows the state of interrupt controllers and devices on standard error.
@@ -199,13 +253,9 @@ final class Session {
     return builder
   }
 
-  /// What was asked for, or the best that this KVM has.
-  private static func interruptMode(
-    _ configuration: MachineConfiguration,
-    _ system: KVMSystem
-  ) throws(KVMError) -> InterruptMode {
-    if let mode = configuration.interruptMode { return mode }
-    return try system.check(.splitIRQChip) > 0 ? .split : .kernel
+  /// The best mode that this KVM has.
+  private static func defaultMode(_ system: KVMSystem) throws(KVMError) -> InterruptMode {
+    try system.check(.splitIRQChip) > 0 ? .split : .kernel
   }
 
   private func makePlane(
@@ -235,7 +285,8 @@ final class Session {
   private func wait(
     _ control: RunControl,
     _ board: Board,
-    _ processors: Processors
+    _ processors: Processors,
+    _ saver: MachineSaver
   ) throws -> Outcome {
     let poller = try Poller()
     try poller.add(signals.rawValue, token: 0)
@@ -252,6 +303,12 @@ final class Session {
           } catch {
             // The guest goes on, and another signal may find the file's disk less full.
             logger.error("--save-interrupts: \(error)")
+          }
+        } else if signal == SIGUSR2, let path = configuration.savePath {
+          do throws(MachineError) {
+            try saver.save(to: path)
+          } catch {
+            logger.error("--save: \(error)")
           }
         } else if signal == SIGUSR2 {
           resize(board.disks)

@@ -47,19 +47,23 @@ final class Processors {
 
   /// Sets up the vCPUs and lets them run; vCPU 0 begins at `start`, the others wait to be started.
   ///
-  /// With a state to restore, all interrupts are as that says, before a vCPU runs.
+  /// With a state to restore, all interrupts are as that says, before a vCPU runs; with registers, the processors go on
+  /// from these, and not from `start`.
   init(
     count: Int,
     vm: VM,
     cpuid: CPUIDBuilder,
-    start: CPUStartState,
+    start: CPUStartState?,
     board: Board,
     control: RunControl,
     notesInterrupts: Bool = false,
-    restoring state: InterruptState? = nil
+    restoring state: InterruptState? = nil,
+    registers: [ProcessorState]? = nil,
+    beforeStart prepare: () throws -> Void = {}
   ) throws {
     self.control = control
     try state?.check(count: count)
+    precondition(registers.map { $0.count == count } ?? true, "registers of other processors")
     var cpuid = cpuid
     // Threads wait here until all vCPUs exist: the first may start the others as soon as it runs.
     let gate = Gate()
@@ -72,12 +76,18 @@ final class Processors {
           let interrupts = try board.plane.makeProcessorInterrupts(index)
           let memory = BusView(of: board.memoryBus)
           try interrupts?.start(vcpu, memory: memory)
-          try vcpu.initialize(
-            cpuid: cpuid.entries(forCPU: index),
-            hasLocalAPIC: cpuid.hasKernelLocalAPIC
-          )
-          if index == 0 { try vcpu.start(at: start) }
-          let lent = LentVCPU(vcpu, interrupts)
+          var answers = cpuid.entries(forCPU: index)
+          if let saved = registers?[index].cpuid {
+            try CPUIDComparison.check(saved, against: answers, processor: index)
+            answers = saved
+          }
+          try vcpu.initialize(cpuid: answers, hasLocalAPIC: cpuid.hasKernelLocalAPIC)
+          if let registers {
+            try vcpu.restore(registers[index])
+          } else if index == 0, let start {
+            try vcpu.start(at: start)
+          }
+          let lent = LentVCPU(vcpu, interrupts, cpuid: answers)
           vcpus.append(lent)
           let kicker = vcpu.kicker
           let inspection = VCPUInspection()
@@ -98,6 +108,7 @@ final class Processors {
           processors.append(Processor(kicker, inspection, interrupts, lent, thread))
         }
         if let state { try Self.restore(state, to: vcpus, board.plane) }
+        try prepare()
       } catch {
         // Those that wait at the gate find that it is over.
         control.end(.failed("\(error)"))
@@ -131,14 +142,39 @@ final class Processors {
     _ mode: InterruptMode,
     limit: UInt64 = 1000
   ) throws -> InterruptState? {
-    func take() throws -> InterruptState {
-      try InterruptState(
-        of: plane,
-        mode: mode,
-        processors: vcpus.map { vcpu in { try vcpu.state() } }
-      )
-    }
-    guard !processors.isEmpty else { return try take() }
+    try whilePaused(limit: limit) { try currentInterruptState(of: plane, mode) }
+  }
+
+  /// The state of all interrupts; no vCPU is in the guest.
+  func currentInterruptState(
+    of plane: any MachinePlane,
+    _ mode: InterruptMode
+  ) throws -> InterruptState {
+    try InterruptState(
+      of: plane,
+      mode: mode,
+      processors: vcpus.map { vcpu in { try vcpu.state() } }
+    )
+  }
+
+  /// The registers of all vCPUs; none is in the guest.
+  ///
+  /// - Parameter msrs: The model-specific registers that KVM names.
+  /// - Returns: Those of each vCPU.
+  /// - Throws: ``KVMError``.
+  func currentRegisters(msrs: [UInt32]) throws(KVMError) -> [ProcessorState] {
+    try vcpus.map { (vcpu) throws(KVMError) in try vcpu.registers(msrs: msrs) }
+  }
+
+  /// Runs `body` while no vCPU is in the guest or in a device: they wait meanwhile, or have stopped.
+  ///
+  /// - Parameters:
+  ///   - limit: How long to wait for the vCPUs, in milliseconds.
+  ///   - body: What is to be done.
+  /// - Returns: What `body` returns; `nil` if some vCPU has not come, and it was not called.
+  /// - Throws: What `body` throws, or `SystemError`.
+  func whilePaused<Result>(limit: UInt64, _ body: () throws -> Result) throws -> Result? {
+    guard !processors.isEmpty else { return try body() }
     let pause = try ProcessorPause()
     let processors = processors
     return try pause.hold(processors.count, limit: limit) {
@@ -147,7 +183,7 @@ final class Processors {
         processor.kick()
       }
     } _: {
-      try take()
+      try body()
     }
   }
 
@@ -214,10 +250,16 @@ final class Processors {
     // Sendable: the vCPU is one thread's at a time, as above; a gate's lock lies between them.
     let vcpu: VCPU
     private let interrupts: (any ProcessorInterrupts)?
+    private let cpuid: [CPUIDEntry]
 
-    init(_ vcpu: VCPU, _ interrupts: (any ProcessorInterrupts)?) {
+    init(_ vcpu: VCPU, _ interrupts: (any ProcessorInterrupts)?, cpuid: [CPUIDEntry]) {
       self.vcpu = vcpu
       self.interrupts = interrupts
+      self.cpuid = cpuid
+    }
+
+    func registers(msrs: [UInt32]) throws(KVMError) -> ProcessorState {
+      try vcpu.processorState(cpuid: cpuid, msrs: msrs)
     }
 
     func state() throws -> InterruptState.Processor {

@@ -28,6 +28,9 @@ enum Given {
   /// The Multiboot program that tests the interrupt controllers.
   static func interrupts() throws -> String { try path("APUS_TEST_GUESTS") + "/interrupts.elf" }
 
+  /// The Multiboot program that is saved and restored.
+  static func saving() throws -> String { try path("APUS_TEST_GUESTS") + "/saving.elf" }
+
   static func has(_ names: String...) -> Bool { names.allSatisfy { variable($0) != nil } }
 
   /// Whether the processor has vmx or svm, so that `--accel auto` is `kvm`.

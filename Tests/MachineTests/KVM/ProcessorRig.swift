@@ -11,6 +11,8 @@ import Testing
 final class ProcessorRig {
   static let codeAddress: UInt64 = 0x10_0000
 
+  let system: KVMSystem
+  let mode: InterruptMode?
   let vm: VM
   let rig: BoardRig
   let processors: Processors
@@ -25,6 +27,7 @@ final class ProcessorRig {
   ///   - mode: Where the interrupt controllers are; `nil` for KVM's own, of which the machine knows nothing.
   ///   - start: The first processor's registers.
   ///   - state: The state of all interrupts at the start, if it is not that of a new machine.
+  ///   - saved: The machine that goes on instead of `code` and `data`.
   ///   - change: Adds to the board what the test needs.
   /// - Throws: What KVM refuses.
   init(
@@ -34,10 +37,12 @@ final class ProcessorRig {
     mode: InterruptMode? = .kernel,
     start: CPUStartState? = nil,
     restoring state: InterruptState? = nil,
+    saved: SavedMachine? = nil,
     change: (Board) throws -> Void = { _ in }
   ) throws {
     try Signals.installWakeUpHandler(for: Session.kickSignal)
-    let system = try KVMSystem()
+    system = try KVMSystem()
+    self.mode = mode
     vm = try system.makeVM()
     try vm.setTSSAddress(MemoryMap.kvmTaskState.rawValue)
     try vm.setIdentityMapAddress(MemoryMap.kvmIdentityMap.rawValue)
@@ -61,8 +66,12 @@ final class ProcessorRig {
         unsafeHostAddress: memory.unsafeHostAddress(of: region)
       )
     }
-    try memory.write(code, at: GuestAddress(Self.codeAddress))
-    for (address, bytes) in data { try memory.write(bytes, at: GuestAddress(address)) }
+    if let saved {
+      try saved.restore(to: rig.board, mode: mode ?? .kernel)
+    } else {
+      try memory.write(code, at: GuestAddress(Self.codeAddress))
+      for (address, bytes) in data { try memory.write(bytes, at: GuestAddress(address)) }
+    }
     processors = try Processors(
       count: count,
       vm: vm,
@@ -70,8 +79,22 @@ final class ProcessorRig {
       start: start ?? CPUStartState(mode: .protected32, rip: Self.codeAddress),
       board: rig.board,
       control: rig.control,
-      restoring: state
+      restoring: state ?? saved?.snapshot.interrupts,
+      registers: saved?.snapshot.processors
+    ) { [vm, rig] in try saved?.finish(rig.board, vm) }
+  }
+
+  /// Saves the machine and ends it.
+  func save(to path: String) throws {
+    let saver = MachineSaver(
+      system: system,
+      vm: vm,
+      board: rig.board,
+      processors: processors,
+      control: rig.control,
+      mode: mode ?? .kernel
     )
+    try saver.save(to: path)
   }
 
   private static func makePlane(

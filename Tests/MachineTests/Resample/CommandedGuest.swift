@@ -31,11 +31,13 @@ final class CommandedGuest {
   /// - Parameters:
   ///   - mode: Where the interrupt controllers are.
   ///   - state: What they hold at the start; without one, pins 16 and 17 are level-triggered and not masked.
+  ///   - saved: The guest that goes on.
   ///   - isUp: GSIs whose line is up from the start, until the guest goes or ``lower(_:)``.
   /// - Throws: ``Stuck``, or what KVM refuses.
   init(
     _ mode: InterruptMode?,
     restoring state: InterruptState? = nil,
+    saved: SavedMachine? = nil,
     up isUp: [UInt32] = []
   ) throws {
     var lines: [UInt32: InterruptSource] = [:]
@@ -46,7 +48,8 @@ final class CommandedGuest {
       data: Program.data,
       mode: mode,
       start: Program.start,
-      restoring: state
+      restoring: state,
+      saved: saved
     ) { board in
       for gsi in isUp {
         let line = try board.plane.makeLine(gsi)
@@ -60,7 +63,7 @@ final class CommandedGuest {
       )
     }
     self.lines = lines
-    guard state == nil else { return }
+    guard state == nil, saved == nil else { return }
     for pin in 16..<18 { try setPin(pin, isMasked: false) }
     try settle()
     _ = takeInterrupts()

@@ -17,7 +17,7 @@ import Testing
       try InterruptStateFile.write(state, to: path)
       #expect(try InterruptStateFile.read(path) == state)
     }
-    #expect(access(InterruptStateFile.temporaryPath(of: path), F_OK) != 0)
+    #expect(access(ReplacedFile.temporaryPath(of: path), F_OK) != 0)
   }
 
   @Test func aCheckMakesNothing() throws {
@@ -37,7 +37,7 @@ import Testing
     let path = folder.path(of: "state")
     try InterruptStateFile.write(first, to: path)
     // Where the new one is to be made there is something.
-    let name = InterruptStateFile.temporaryPath(of: path)
+    let name = ReplacedFile.temporaryPath(of: path)
     let obstacle = try folder.file(String(name.dropFirst(folder.path.count + 1)), [])
 
     #expect(throws: (any Error).self) { try InterruptStateFile.write(second, to: path) }

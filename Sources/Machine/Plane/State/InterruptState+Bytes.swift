@@ -69,12 +69,7 @@ extension InterruptState {
   }
 
   private mutating func code(_ coder: inout StateCoder) throws(InterruptStateError) {
-    var number = UInt8(InterruptMode.allCases.firstIndex(of: mode) ?? 0)
-    try coder.number(&number)
-    guard number < InterruptMode.allCases.count else {
-      throw .invalid(field: "mode", value: UInt64(number))
-    }
-    mode = InterruptMode.allCases[Int(number)]
+    try mode.code(&coder)
     try codeLines(&coder)
     try codeMessages(&coder)
     try chips.ioAPIC.code(&coder)
@@ -113,6 +108,18 @@ extension InterruptState {
       messages[index].gsi = GSI(gsi)
       try messages[index].message.code(&coder)
     }
+  }
+}
+
+extension InterruptMode {
+  /// Its place among all of them.
+  mutating func code(_ coder: inout StateCoder) throws(InterruptStateError) {
+    var number = UInt8(Self.allCases.firstIndex(of: self) ?? 0)
+    try coder.number(&number)
+    guard number < Self.allCases.count else {
+      throw .invalid(field: "mode", value: UInt64(number))
+    }
+    self = Self.allCases[Int(number)]
   }
 }
 

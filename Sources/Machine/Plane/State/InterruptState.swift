@@ -115,14 +115,17 @@ extension InterruptState {
   ) throws {
     self.init(mode: mode)
     lines = plane.lineReport.map { report in
-      Line(
+      // What the pins counted is theirs alone, and they do not keep it.
+      var counters = report.counters
+      for case .pin(let pin) in report.routes { counters += plane.counters(of: pin) }
+      return Line(
         gsi: report.gsi,
         isAsserted: report.isAsserted,
         sources: report.sources.total,
         asserted: report.sources.asserted,
         bound: report.sources.bound,
         routes: report.routes,
-        counters: report.counters
+        counters: counters
       )
     }
     messages = plane.kernelMessages

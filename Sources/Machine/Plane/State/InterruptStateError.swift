@@ -10,6 +10,8 @@ public enum InterruptStateError: Error, Equatable, Sendable, CustomStringConvert
   case checksum
   /// Something in it cannot be.
   case invalid(field: String, value: UInt64)
+  /// The state of a device in it cannot be.
+  case device(String)
   /// The state is of a machine with another number of processors.
   case processorCount(saved: Int, machine: Int)
 
@@ -26,6 +28,7 @@ public enum InterruptStateError: Error, Equatable, Sendable, CustomStringConvert
     case .checksum: "interrupt state whose checksum is wrong; save it again"
     case .invalid(let field, let value):
       "interrupt state with \(field) \(hex(value)), which cannot be; save it again"
+    case .device(let reason): "\(reason); save it again"
     case .processorCount(let saved, let machine):
       "interrupt state of \(saved) processors; this machine has \(machine)"
     }

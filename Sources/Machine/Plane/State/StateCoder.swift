@@ -88,6 +88,41 @@ struct StateCoder {
     value = isThere ? number : nil
   }
 
+  /// Codes bytes, after how many there are.
+  mutating func bytes(
+    _ value: inout [UInt8],
+    _ field: String,
+    limit: Int
+  ) throws(InterruptStateError) {
+    var size = value.count
+    try count(&size, field, limit: limit)
+    guard let rest else {
+      bytes += value
+      return
+    }
+    guard rest.count >= size else {
+      throw .invalid(field: "end after missing bytes", value: UInt64(size - rest.count))
+    }
+    value = Array(rest.prefix(size))
+    self.rest = rest.dropFirst(size)
+  }
+
+  /// Codes a text of at most `limit` bytes in UTF-8.
+  mutating func text(
+    _ value: inout String,
+    _ field: String,
+    limit: Int
+  ) throws(InterruptStateError) {
+    var all = Array(value.utf8.prefix(limit))
+    try bytes(&all, field, limit: limit)
+    guard isReading else { return }
+    // It is shown to users.
+    for byte in all where byte < 0x20 || byte == 0x7F {
+      throw .invalid(field: "\(field) with byte", value: UInt64(byte))
+    }
+    value = String(decoding: all, as: UTF8.self)
+  }
+
   /// Codes exactly `count` numbers.
   mutating func numbers<Value: FixedWidthInteger>(
     _ values: inout [Value],

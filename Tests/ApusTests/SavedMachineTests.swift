@@ -1,0 +1,101 @@
+import Glibc
+import HostOS
+import Machine
+import TestSupport
+import Testing
+
+/// `apus run --save` and `--restore`: a guest that counts ticks and writes a disk goes on in another process.
+@Suite(.serialized, .needsGuests, .timeLimit(.minutes(5))) struct SavedMachineTests {
+  private static let steps = 24
+  private let folder: TemporaryFolder
+
+  init() throws { folder = try TemporaryFolder() }
+
+  @Test(.needsKVM, arguments: InterruptMode.allCases)
+  func aGuestGoesOnWhereItWas(mode: InterruptMode) async throws {
+    let saved = folder.path(of: "saved")
+    let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))
+    let devices = [
+      "--accel", "kvm", "--debug-exit", "--memory", "64M", "--disk", disk, "--log-level", "error",
+    ]
+    let kernel = try Given.saving()
+    // Saved twice on its way, each time in the middle of its work.
+    var output = ""
+    for (round, step) in [3, 9].enumerated() {
+      let how =
+        round == 0
+        ? [kernel, "--irqchip", mode.rawValue, "--append", "steps=\(Self.steps)"]
+        : ["--restore", saved]
+      let ended = try await Program.drive(["run"] + how + devices + ["--save", saved]) { program in
+        try program.expect("step \(step)\n")
+        program.signal(SIGUSR2)
+        return try program.finish(within: 60)
+      }
+      #expect(ended.code == 0, "\(ended)")
+      let said = ended.errors.split(separator: "\n").filter { !$0.contains("warning") }
+      #expect(said.count == 1, "\(ended)")
+      #expect(said.first?.hasPrefix("apus: saved the machine to \(saved): ") == true, "\(ended)")
+      output += ended.output
+    }
+
+    let shown = try await Program.run(["interrupts", saved], boots: false, within: 10)
+    #expect(shown.output.hasPrefix("interrupts (\(mode.rawValue)), saved:\n"), "\(shown)")
+    let ended = try await Program.run(["run", "--restore", saved] + devices, within: 120)
+    output += ended.output
+
+    #expect(ended.code == 1, "\(ended) after \(output)")
+    let lines = output.split(whereSeparator: \.isNewline).map(String.init)
+    #expect(lines.filter { $0.hasPrefix("step ") } == (0..<Self.steps).map { "step \($0)" })
+    #expect(!output.contains("FAIL"), "\(output)")
+  }
+
+  @Test(.needsKVM) func aMachineOfOtherDevicesIsRefusedInOneLine() async throws {
+    let saved = folder.path(of: "saved")
+    let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))
+    let base = ["--accel", "kvm", "--debug-exit", "--memory", "64M"]
+    _ = try await Program.drive(
+      ["run", try Given.saving(), "--disk", disk, "--save", saved] + base
+    ) { program in
+      try program.expect("step 1\n")
+      program.signal(SIGUSR2)
+      return try program.finish(within: 60)
+    }
+
+    for (options, expected) in [
+      ([], "PCI device 1"), (["--disk", disk, "--memory", "128M"], "--memory 64M"),
+      (["--disk", disk, "--cpus", "2"], "--cpus 1"),
+      (["--disk", disk, "--serial", "none"], "--serial none"),
+      (["--disk", disk + ",queues=2"], "disk"),
+    ] as [([String], String)] {
+      let ended = try await Program.run(
+        ["run", "--restore", saved] + base + options,
+        within: 30
+      )
+      #expect(ended.code == 2, "\(ended)")
+      #expect(ended.errors.contains(expected), "\(ended)")
+      #expect(ended.errors.split(separator: "\n").count { $0.hasPrefix("apus: \(saved)") } == 1)
+    }
+  }
+
+  @Test(.needsKVM) func whatCannotBeSavedIsRefusedInOneLine() async throws {
+    let kernel = try folder.file("kernel", TinyKernel.file(TinyKernel.halting))
+    let nothing = try folder.file("nothing", [1, 2, 3])
+    let free = folder.path(of: "free")
+    for (arguments, expected) in [
+      ([kernel, "--save", free, "--isolate", "devices"], "--isolate none"),
+      ([kernel, "--save", free, "--transport", "mmio"], "--transport mmio"),
+      ([kernel, "--save", folder.path + "/no/file"], "name a file"),
+      ([kernel, "--save", folder.path], "name one"),
+      (["--restore", nothing], "no saved machine"), (["--restore", free], "name a file"),
+      (["--restore", nothing, "--on-reset", "restart"], "--on-reset"), ([], "<kernel>"),
+    ] as [([String], String)] {
+      let ended = try await Program.run(
+        ["run", "--accel", "kvm", "--log-level", "critical"] + arguments,
+        within: 30
+      )
+      #expect(ended.code == 2, "\(arguments): \(ended)")
+      #expect(ended.errors.contains(expected), "\(arguments): \(ended)")
+      #expect(access(free, F_OK) != 0)
+    }
+  }
+}
