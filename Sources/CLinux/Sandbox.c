@@ -125,6 +125,11 @@ int apus_landlock_allow(int ruleset, uint64_t files, const char *path) {
   return result;
 }
 
+int apus_landlock_allow_port(int ruleset, uint64_t network, uint16_t port) {
+  uint64_t rule[2] = {network, port};
+  return (int)syscall(LANDLOCK_ADD_RULE, ruleset, 2U, rule, 0U);
+}
+
 int apus_landlock_restrict(int ruleset) { return (int)syscall(LANDLOCK_RESTRICT_SELF, ruleset, 0U); }
 
 void apus_use_one_arena(void) { mallopt(M_ARENA_MAX, 1); }

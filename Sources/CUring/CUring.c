@@ -10,7 +10,31 @@ struct apus_uring {
   pthread_t owner;
 };
 
-int apus_uring_create(unsigned entries, enum apus_uring_work work, struct apus_uring **result) {
+static int restrict_to_files(struct io_uring *ring) {
+  static const uint8_t operations[] = {IORING_OP_READ,   IORING_OP_READV, IORING_OP_WRITE,
+                                       IORING_OP_WRITEV, IORING_OP_FSYNC, IORING_OP_FALLOCATE};
+  static const uint8_t registrations[] = {IORING_REGISTER_FILES, IORING_UNREGISTER_FILES,
+                                          IORING_REGISTER_RING_FDS, IORING_UNREGISTER_RING_FDS};
+  struct io_uring_restriction list[sizeof operations + sizeof registrations + 2] = {0};
+  unsigned count = 0;
+  for (size_t i = 0; i < sizeof operations; i++, count++) {
+    list[count].opcode = IORING_RESTRICTION_SQE_OP;
+    list[count].sqe_op = operations[i];
+  }
+  for (size_t i = 0; i < sizeof registrations; i++, count++) {
+    list[count].opcode = IORING_RESTRICTION_REGISTER_OP;
+    list[count].register_op = registrations[i];
+  }
+  list[count].opcode = IORING_RESTRICTION_SQE_FLAGS_ALLOWED;
+  list[count++].sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC;
+  list[count].opcode = IORING_RESTRICTION_SQE_FLAGS_REQUIRED;
+  list[count++].sqe_flags = IOSQE_FIXED_FILE;
+  int code = io_uring_register_restrictions(ring, list, count);
+  return code < 0 ? code : io_uring_enable_rings(ring);
+}
+
+int apus_uring_create(unsigned entries, enum apus_uring_work work, int is_restricted,
+                      struct apus_uring **result) {
   struct io_uring_params parameters = {0};
   switch (work) {
     case APUS_URING_COOPERATIVE:
@@ -19,6 +43,7 @@ int apus_uring_create(unsigned entries, enum apus_uring_work work, struct apus_u
     case APUS_URING_PLAIN:
       break;
   }
+  if (is_restricted) parameters.flags |= IORING_SETUP_R_DISABLED;
   struct apus_uring *made = calloc(1, sizeof *made);
   if (made == NULL) return -ENOMEM;
   int code = io_uring_queue_init_params(entries, &made->ring, &parameters);
@@ -27,20 +52,38 @@ int apus_uring_create(unsigned entries, enum apus_uring_work work, struct apus_u
     return code;
   }
   // Before 5.5 a full completion queue lost completions, and segments had to outlive the submission.
+  made->owner = pthread_self();
   unsigned needed = IORING_FEAT_NODROP | IORING_FEAT_SUBMIT_STABLE;
   if ((parameters.features & needed) != needed) {
     apus_uring_destroy(made);
     return -ENOSYS;
   }
-  made->owner = pthread_self();
+  if (is_restricted && (code = restrict_to_files(&made->ring)) < 0) {
+    apus_uring_destroy(made);
+    return code;
+  }
   *result = made;
   return 0;
 }
 
+// The number by which a thread knows its ring means another ring, or none, on another thread; the
+// kernel frees it when the owner ends. The low bits are liburing's notes that there is such a number.
+static void forget_number(struct apus_uring *ring) {
+  if (pthread_equal(ring->owner, pthread_self())) return;
+  ring->ring.int_flags &= ~3;
+  ring->ring.enter_ring_fd = ring->ring.ring_fd;
+}
+
+void apus_uring_adopt(struct apus_uring *ring) { ring->owner = pthread_self(); }
+
+void apus_uring_leave(struct apus_uring *ring) {
+  forget_number(ring);
+  if (ring->ring.int_flags & 1) io_uring_unregister_ring_fd(&ring->ring);
+  io_uring_unregister_files(&ring->ring);
+}
+
 void apus_uring_destroy(struct apus_uring *ring) {
-  // The number by which a thread knows its ring means another ring, or none, on another thread; the
-  // kernel frees it when the owner ends. Bit 0 is liburing's note that there is such a number.
-  if (!pthread_equal(ring->owner, pthread_self())) ring->ring.int_flags &= ~1;
+  forget_number(ring);
   // Else the files stay open, and locked, until the kernel has found the time to clear the ring away.
   io_uring_unregister_files(&ring->ring);
   io_uring_queue_exit(&ring->ring);
@@ -113,6 +156,19 @@ int apus_uring_allocate(struct apus_uring *ring, int file, int mode, uint64_t of
   if (entry == NULL) return 0;
   io_uring_prep_fallocate(entry, file, mode, (off_t)offset, (off_t)count);
   finish(entry, token);
+  return 1;
+}
+
+int apus_uring_request(struct apus_uring *ring, uint8_t operation, int is_fixed, int file,
+                       const void *address, uint32_t count, uint64_t token) {
+  struct io_uring_sqe *entry = next(ring);
+  if (entry == NULL) return 0;
+  *entry = (struct io_uring_sqe){.opcode = operation,
+                                 .flags = is_fixed ? IOSQE_FIXED_FILE : 0,
+                                 .fd = file,
+                                 .addr = (uint64_t)(uintptr_t)address,
+                                 .len = count,
+                                 .user_data = token};
   return 1;
 }
 

@@ -40,6 +40,8 @@ public final class IOUring {
 
   // The kernel's memory, as liburing has mapped it; it lives as long as this object.
   private let ring: OpaquePointer
+  // Where it goes back to.
+  private let pool: IOUringPool?
   private let batch: UnsafeMutablePointer<apus_uring_completion>
   private var nextTaken = 0
   private var takenCount = 0
@@ -47,40 +49,48 @@ public final class IOUring {
   // Completions that are read from the kernel's memory at once.
   private static var batchCount: Int { 64 }
 
-  /// Makes a ring on the files with the numbers in `files`.
+  /// Makes a ring on the files with the numbers in `files`, or takes one that was made before the process was shut in.
   ///
   /// - Parameters:
   ///   - capacity: How many operations may be under way; a power of 2 from 1 to 32768.
   ///   - files: Held open by the ring; operations name them by their place in the list.
   ///   - work: Whether to begin with less than the best that the kernel has.
   /// - Throws: ``SystemError``: `ENOSYS` or `EPERM` where the kernel or its administrator refuses
-  ///   io_uring, `ENOMEM` where the limit on locked memory is too low for it.
-  public init(
+  ///   io_uring, `ENOMEM` where the limit on locked memory is too low for it, `ENOSPC` where all rings of
+  ///   a sandbox are in use.
+  public convenience init(
     capacity: Int,
     files: [Int32],
     work: Work = .cooperative
   ) throws(SystemError) {
-    var made: OpaquePointer?
-    var code: Int32 = -EINVAL
-    var used = work
-    // EINVAL is the answer of a kernel that does not know a flag.
-    for candidate in Work.allCases.drop(while: { $0 != work }) where code == -EINVAL {
-      used = candidate
-      code = unsafe apus_uring_create(UInt32(capacity), candidate.raw, &made)
+    try self.init(capacity: capacity, files: files, work: work, from: IOUringPool.installed)
+  }
+
+  /// As ``init(capacity:files:work:)``, with a ring of `pool` if there is one.
+  package init(
+    capacity: Int,
+    files: [Int32],
+    work: Work = .cooperative,
+    from pool: IOUringPool?
+  ) throws(SystemError) {
+    let (made, used): (OpaquePointer, Work)
+    if let pool {
+      unsafe (made, used) = (try pool.take(capacity: capacity), pool.work)
+    } else {
+      unsafe (made, used) = try Self.make(capacity: capacity, work: work, isRestricted: false)
     }
-    guard code == 0, let made = unsafe made else {
-      throw SystemError(call: "io_uring_setup", code: -code)
-    }
+    var code: Int32 = 0
     // Saves the kernel a look-up in every call; before Linux 5.18 it cannot.
     _ = unsafe apus_uring_register_itself(made)
     if !files.isEmpty {
       code = unsafe apus_uring_register_files(made, files, UInt32(files.count))
     }
     guard code >= 0 else {
-      unsafe apus_uring_destroy(made)
+      if let pool { unsafe pool.giveBack(made) } else { unsafe apus_uring_destroy(made) }
       throw SystemError(call: "io_uring_register", code: -code, subject: "files")
     }
     unsafe ring = made
+    self.pool = pool
     unsafe batch = .allocate(capacity: Self.batchCount)
     self.capacity = capacity
     self.work = used
@@ -95,7 +105,30 @@ public final class IOUring {
       while take() != nil {}
     }
     unsafe batch.deallocate()
-    unsafe apus_uring_destroy(ring)
+    if let pool { unsafe pool.giveBack(ring) } else { unsafe apus_uring_destroy(ring) }
+  }
+
+  /// Makes a ring with no files.
+  ///
+  /// - Throws: ``SystemError``, as ``init(capacity:files:work:)``.
+  @unsafe
+  static func make(
+    capacity: Int,
+    work: Work,
+    isRestricted: Bool
+  ) throws(SystemError) -> (ring: OpaquePointer, work: Work) {
+    var made: OpaquePointer?
+    var code: Int32 = -EINVAL
+    var used = work
+    // EINVAL is the answer of a kernel that does not know a flag.
+    for candidate in Work.allCases.drop(while: { $0 != work }) where code == -EINVAL {
+      used = candidate
+      code = unsafe apus_uring_create(UInt32(capacity), candidate.raw, isRestricted ? 1 : 0, &made)
+    }
+    guard code == 0, let made = unsafe made else {
+      throw SystemError(call: "io_uring_setup", code: -code)
+    }
+    return unsafe (made, used)
   }
 
   /// The ring's descriptor, valid while it lives: readable from the first completion on until
@@ -232,6 +265,30 @@ public final class IOUring {
     token: UInt64
   ) -> Bool {
     collect { unsafe apus_uring_allocate(ring, Int32(file), mode, offset, count, token) }
+  }
+
+  /// Collects any operation there is, by its number; for finding out what a ring of a sandbox refuses.
+  ///
+  /// - Parameters:
+  ///   - operation: Its `IORING_OP_` number.
+  ///   - isRegistered: Whether `file` is the place of a registered one.
+  ///   - file: A descriptor, or what else the operation takes there.
+  ///   - address: What the operation reads or writes; valid until its completion has been taken.
+  ///   - count: Its length.
+  ///   - token: Comes back with the completion.
+  /// - Returns: False if there is no room.
+  @unsafe
+  package func request(
+    _ operation: UInt8,
+    isRegistered: Bool,
+    file: Int32,
+    address: UnsafeRawPointer? = nil,
+    count: UInt32 = 0,
+    token: UInt64
+  ) -> Bool {
+    collect {
+      unsafe apus_uring_request(ring, operation, isRegistered ? 1 : 0, file, address, count, token)
+    }
   }
 
   /// Has a thread of the kernel's do the operation that was collected last, which would wait.

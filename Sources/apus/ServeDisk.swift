@@ -84,7 +84,13 @@ struct ServeDisk: ParsableCommand {
     guard case .nbd(let address) = disk.source else {
       var plan = SandboxPlan(.file, device: name)
       // What is done in a ring is on no list.
-      if disk.engine == .calls { plan.systemCalls?.removeAll { $0.name.hasPrefix("io_uring_") } }
+      if disk.engine == .calls {
+        plan.systemCalls?.removeAll { $0.name.hasPrefix("io_uring_") }
+      } else {
+        // Each queue has its own.
+        plan.ringCount = disk.queueCount ?? 1
+        plan.ringCapacity = Block.requestLimit
+      }
       return plan
     }
     var plan = SandboxPlan(
@@ -96,6 +102,8 @@ struct ServeDisk: ParsableCommand {
       plan.connectOnly(to: path)
     } else {
       plan.landlock.readablePaths += address.keyPaths
+      // And that of name servers, for answers that are long.
+      if let port = address.port { plan.landlock.ports = [port, 53] }
     }
     return plan
   }

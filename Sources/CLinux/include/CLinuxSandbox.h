@@ -42,6 +42,8 @@ int apus_landlock_version(void);
 int apus_landlock_create(uint64_t files, uint64_t network, uint64_t scopes, int version);
 // Gives rights back under a path.
 int apus_landlock_allow(int ruleset, uint64_t files, const char *path);
+// Gives rights back for a port; generation 4.
+int apus_landlock_allow_port(int ruleset, uint64_t network, uint16_t port);
 int apus_landlock_restrict(int ruleset);
 
 // Has all threads take memory from one arena. Those of their own would have glibc look into /proc and /sys, as it gives

@@ -25,9 +25,15 @@ enum apus_uring_work {
 
 // All of these return a negative errno where they can fail.
 
-// Makes a ring for `entries` operations at once.
-int apus_uring_create(unsigned entries, enum apus_uring_work work, struct apus_uring **result);
+// Makes a ring for `entries` operations at once. One that `is_restricted` does what the functions below ask for on
+// registered files, and nothing else, whoever fills its entries (IORING_REGISTER_RESTRICTIONS, 5.10).
+int apus_uring_create(unsigned entries, enum apus_uring_work work, int is_restricted,
+                      struct apus_uring **result);
 void apus_uring_destroy(struct apus_uring *ring);
+// Makes the calling thread the ring's; nothing is under way.
+void apus_uring_adopt(struct apus_uring *ring);
+// Takes the ring's files away, and what its thread knows it by, for another thread to adopt; nothing is under way.
+void apus_uring_leave(struct apus_uring *ring);
 int apus_uring_descriptor(const struct apus_uring *ring);
 // Has enter(2) take the ring by a number of the thread's own.
 int apus_uring_register_itself(struct apus_uring *ring);
@@ -40,6 +46,9 @@ int apus_uring_write(struct apus_uring *ring, int file, const void *segments,
 int apus_uring_sync(struct apus_uring *ring, int file, uint64_t token);
 int apus_uring_allocate(struct apus_uring *ring, int file, int mode, uint64_t offset,
                         uint64_t count, uint64_t token);
+// Fills an entry with any operation, on a registered file or not: what a restricted ring has to refuse.
+int apus_uring_request(struct apus_uring *ring, uint8_t operation, int is_fixed, int file,
+                       const void *address, uint32_t count, uint64_t token);
 // Has the last entry run on a kernel thread from the beginning (IOSQE_ASYNC).
 void apus_uring_detach_last(struct apus_uring *ring);
 

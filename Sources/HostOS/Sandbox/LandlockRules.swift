@@ -7,11 +7,20 @@ public struct LandlockRules: Equatable, Sendable {
   public var readablePaths: [String]
   /// Whether TCP connections may be made.
   public var allowsConnections: Bool
+  /// To which ports, where the kernel can tell; empty for any.
+  public var ports: [UInt16] = []
 
   /// Denies everything but what is said.
   public init(readablePaths: [String] = [], allowsConnections: Bool = false) {
     self.readablePaths = readablePaths
     self.allowsConnections = allowsConnections
+  }
+
+  /// What of TCP is denied.
+  private var tcp: String {
+    guard allowsConnections else { return "TCP" }
+    let list = ports.map { "\($0)" }.joined(separator: " and ")
+    return ports.isEmpty ? "TCP servers" : "TCP other than to port \(list)"
   }
 
   // Executing, reading files and folders.
@@ -35,7 +44,8 @@ public struct LandlockRules: Equatable, Sendable {
   /// - Throws: ``SystemError``, `ENOSYS` or `EOPNOTSUPP` for a kernel without it.
   func apply() throws(SystemError) -> String {
     let version = try retrying("landlock_create_ruleset") { apus_landlock_version() }
-    let network = allowsConnections ? Self.bind : Self.bind | Self.connect
+    let allowsAll = allowsConnections && ports.isEmpty
+    let network = allowsAll ? Self.bind : Self.bind | Self.connect
     let number = try retrying("landlock_create_ruleset") {
       apus_landlock_create(Self.fileRights(version: version), network, 0b11, version)
     }
@@ -45,9 +55,14 @@ public struct LandlockRules: Equatable, Sendable {
         unsafe apus_landlock_allow(ruleset.rawValue, Self.readRights, path)
       }
     }
+    for port in ports where allowsConnections && version >= 4 {
+      _ = try retrying("landlock_add_rule", "port \(port)") {
+        apus_landlock_allow_port(ruleset.rawValue, Self.connect, port)
+      }
+    }
     _ = try retrying("landlock_restrict_self") { apus_landlock_restrict(ruleset.rawValue) }
     var denied = ["files"]
-    if version >= 4 { denied.append(allowsConnections ? "TCP servers" : "TCP") }
+    if version >= 4 { denied.append(tcp) }
     if version >= 6 { denied += ["abstract sockets", "signals"] }
     return "generation \(version): \(denied.joined(separator: ", "))"
   }

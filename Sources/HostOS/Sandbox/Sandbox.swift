@@ -151,9 +151,12 @@ public enum Sandbox {
       return
     }
     apus_watch_seal()
+    let rings = IOUringPool(count: plan.ringCount, capacity: plan.ringCapacity)
+    IOUringPool.install(rings)
     report.attempt(.systemCalls) { () throws(SystemError) in
       try SystemCallFilter(calls).load(device: plan.device)
-      return "\(Set(calls.map(\.name)).count) of them"
+      let count = Set(calls.map(\.name)).count
+      return rings.count == 0 ? "\(count) of them" : "\(count) of them, and \(rings.count) rings"
     }
   }
 

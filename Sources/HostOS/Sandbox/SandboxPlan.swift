@@ -12,6 +12,10 @@ public struct SandboxPlan: Equatable, Sendable {
   public var limits: ResourceLimits
   /// The system calls that it may make; `nil` for all.
   public var systemCalls: [SystemCallRule]?
+  /// How many rings of io_uring are made for it, since none can be made inside.
+  public var ringCount = 0
+  /// How many operations each of those does at once.
+  public var ringCapacity = 256
   /// The sockets outside that it may connect to, by its monitor.
   public var reachableSockets: [ReachableSocket] = []
   /// Why it does without a layer, for those that it does without.

@@ -44,8 +44,8 @@ public final class Block: VirtioDevice {
   /// The length of the identification string in bytes (5.2.6).
   public static var serialCount: Int { 20 }
 
-  // The most requests under way on a queue; others wait in it.
-  private static var requestLimit: Int { 256 }
+  /// The most requests under way on a queue; others wait in it.
+  public static var requestLimit: Int { 256 }
 
   /// The device's name in the log.
   public let name: String

@@ -1,4 +1,5 @@
 import HostOS
+import Synchronization
 
 extension DiskImage: DiskStorage {
   var logicalBlockSize: UInt64 { offsetAlignment }
@@ -18,7 +19,9 @@ extension DiskImage: DiskStorage {
     do throws(SystemError) {
       return try RingEngine(self, requests)
     } catch {
-      log.warning("\(path): no io_uring (\(error)), so requests are done one at a time")
+      if !isNoticed.exchange(true, ordering: .relaxed) {
+        log.warning("\(path): no io_uring (\(error)), so requests are done one at a time")
+      }
       return SynchronousEngine(self, requests)
     }
   }

@@ -64,6 +64,8 @@ public final class DiskImage: Sendable {
   /// Held while a block is changed in part, with direct I/O.
   let splitBlocks = Mutex(())
 
+  /// Whether the log has been told that there is no ring for a queue.
+  let isNoticed = Atomic(false)
   private let size: Atomic<UInt64>
 
   /// Opens and locks the disk at `path`.

@@ -13,7 +13,7 @@ import Testing
     "userfaultfd", "keyctl", "add_key", "seccomp", "listen", "accept", "accept4",
     "open_by_handle_at",
     "init_module", "kexec_load", "reboot", "unlink", "unlinkat", "rename", "mkdir", "prlimit64",
-    "setrlimit", "pkey_mprotect", "open",
+    "setrlimit", "pkey_mprotect", "open", "io_uring_setup",
   ]
 
   @Test(arguments: SandboxKind.allCases)

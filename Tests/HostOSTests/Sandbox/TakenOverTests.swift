@@ -25,6 +25,29 @@ struct TakenOverTests {
     #expect(ended.output.split(separator: "\n").count == 1, "\(ended)")
   }
 
+  @Test func aDiskMakesNoRingsOfItsOwn() throws {
+    let ended = try TakenOver.run(.file, "ring")
+
+    #expect(ended.ending == .exited(SystemCallFilter.refusalCode), "\(ended)")
+    #expect(ended.output.contains("io_uring_setup"))
+  }
+
+  @Test(
+    .enabled(if: Self.hasRings, "the host refuses io_uring, or has none that can be restricted"),
+    arguments: [
+      "ring_nothing", "ring_poll", "ring_send", "ring_accept", "ring_connect", "ring_open",
+      "ring_files", "ring_stat", "ring_send_bytes", "ring_open2", "ring_control", "ring_rename",
+      "ring_remove", "ring_message", "ring_attribute", "ring_socket", "ring_command", "ring_cut",
+      "ring_read",
+    ]
+  )
+  func theRingsOfADiskDoNothingThatDisksDoNotNeed(attempt: String) throws {
+    let ended = try TakenOver.run(.file, attempt)
+
+    #expect(ended.ending == .exited(1), "\(ended)")
+    #expect(["failed with errno 13\n", "failed with errno 22\n"].contains(ended.output))
+  }
+
   @Test func theCallIsNamedByItsNameAndNumber() throws {
     let ended = try TakenOver.run(.file, "execute")
 
@@ -44,6 +67,13 @@ struct TakenOverTests {
     let ended = try TakenOver.run(.client, attempt)
 
     #expect(ended.ending == .exited(1), "\(ended)")
+    #expect(ended.output == "failed with errno \(EACCES)\n")
+  }
+
+  @Test(.enabled(if: Self.knowsPorts, "this kernel's Landlock knows no ports"))
+  func aClientOfServersConnectsToItsServersPortOnly() throws {
+    let ended = try TakenOver.run(.client, "inet_connect")
+
     #expect(ended.output == "failed with errno \(EACCES)\n")
   }
 
@@ -109,6 +139,16 @@ struct TakenOverTests {
     let ended = try TakenOver.run(.memory, attempt, unfiltered: true)
 
     #expect(ended.ending == .exited(1), "\(ended)")
+  }
+
+  private static var knowsPorts: Bool {
+    let report = try? TakenOver.run(.client, "report")
+    return report.map { $0.output.contains("TCP other than to port 10809") } ?? false
+  }
+
+  private static var hasRings: Bool {
+    let report = try? TakenOver.run(.file, "report")
+    return report.map { $0.output.contains("and 1 rings") } ?? false
   }
 
   private static var hasLandlock: Bool {

@@ -24,7 +24,9 @@ public struct NBDAddress: Equatable, Sendable, CustomStringConvertible {
     description = text
     if let scheme = Self.schemes.first(where: { text.hasPrefix($0) }) {
       guard text.utf8.count > scheme.utf8.count, !text.utf8.contains(0) else { return nil }
-      place = .uri(text)
+      let isPlain = scheme == "nbd+unix://"
+      // So that somebody else can connect: in a sandbox, the monitor does.
+      place = isPlain ? Self.local(text.dropFirst(scheme.count)) ?? .uri(text) : .uri(text)
       return
     }
     guard text.hasPrefix("nbd:unix:"), !text.utf8.contains(0) else { return nil }
@@ -40,7 +42,21 @@ public struct NBDAddress: Equatable, Sendable, CustomStringConvertible {
     place = .unix(path: String(path), name: name)
   }
 
-  /// The unix socket, if it is named without a URI.
+  /// The place of a URI that names a unix socket and the export's name, and nothing else; `rest` is what comes after the
+  /// scheme.
+  private static func local(_ rest: Substring) -> Place? {
+    let parts = rest.split(separator: "?", maxSplits: 1, omittingEmptySubsequences: false)
+    let mark = "socket="
+    guard parts.count == 2, parts[0].isEmpty || parts[0].hasPrefix("/"), parts[1].hasPrefix(mark),
+      !parts[1].contains(where: { $0 == "&" || $0 == "#" || $0 == ";" })
+    else { return nil }
+    let path = decode(parts[1].dropFirst(mark.count))
+    let name = decode(parts[0].dropFirst())
+    guard !path.isEmpty, !"\(path)\(name)".utf8.contains(0) else { return nil }
+    return .unix(path: path, name: name)
+  }
+
+  /// The unix socket, if the address names one and does without TLS.
   public var path: String? {
     guard case .unix(let path, _) = place else { return nil }
     return path
@@ -50,6 +66,21 @@ public struct NBDAddress: Equatable, Sendable, CustomStringConvertible {
   public var isLocal: Bool {
     path != nil || description.hasPrefix("nbd+unix:") || description.hasPrefix("nbds+unix:")
   }
+
+  /// The TCP port of the server; `nil` if it is at a unix socket, or nobody can tell.
+  public var port: UInt16? {
+    guard case .uri(let text) = place, !isLocal,
+      let scheme = Self.schemes.first(where: { text.hasPrefix($0) })
+    else { return nil }
+    var host = text.dropFirst(scheme.count).prefix { $0 != "/" && $0 != "?" }
+    if let mark = host.lastIndex(of: "@") { host = host[host.index(after: mark)...] }
+    // An address of IPv6 has colons of its own, in brackets.
+    if let mark = host.lastIndex(of: "]") { host = host[mark...] }
+    guard let mark = host.lastIndex(of: ":") else { return Self.defaultPort }
+    let digits = host[host.index(after: mark)...]
+    return digits.isEmpty ? Self.defaultPort : UInt16(digits)
+  }
+  private static var defaultPort: UInt16 { 10809 }
 
   /// The files and folders with keys that it names, which are read with each connection.
   public var keyPaths: [String] {
