@@ -75,6 +75,8 @@ int apus_wtermsig(int status) { return WTERMSIG(status); }
 
 int apus_pidfd_open(int process) { return (int)syscall(SYS_pidfd_open, process, 0); }
 
+int apus_pipe(int *numbers) { return pipe2(numbers, O_CLOEXEC); }
+
 // What runs between fork and exec must be async-signal-safe, which no Swift code can promise.
 int apus_spawn(const char *path, char *const *arguments, char *const *environment,
                const int *descriptors, int count, int own_group) {

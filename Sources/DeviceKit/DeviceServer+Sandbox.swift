@@ -43,6 +43,8 @@ extension DeviceServer {
   private func check(_ report: SandboxReport, _ device: String) throws {
     let logger = Logger(label: "sandbox")
     logger.notice("\(device): \(report.summary)")
+    // For whoever has started the process.
+    if isSupervised { ProgramReport(program).note("report: sandbox: \(report.summary)") }
     // The wall that the others lean on.
     if report.refused.contains(.systemCalls), let state = report[.systemCalls] {
       throw UserError(

@@ -14,6 +14,8 @@ public struct DeviceServer: Sendable {
   public var sandbox = SandboxMode.on
   /// Whether the layers of the sandbox are printed, and nothing is served.
   public var isDryRun = false
+  /// Whether a supervisor reads what the process says: it is told of the sandbox, and knows what is served.
+  public var isSupervised = false
   /// What is logged.
   public var logLevel = Logger.Level.warning
 
@@ -91,7 +93,9 @@ public struct DeviceServer: Sendable {
   }
 
   private func begin(_ device: ServedDevice, _ whom: String) {
-    ProgramReport(program).note("\(device.name): serving \(whom) at \(peer.place)")
+    if !isSupervised {
+      ProgramReport(program).note("\(device.name): serving \(whom) at \(peer.place)")
+    }
     ProgramImage.releaseStartupPages()
   }
 

@@ -27,7 +27,9 @@ package struct LineLogHandler: LogHandler {
 
   package func log(event: LogEvent) {
     let text = "\(event.message)".split(whereSeparator: \.isNewline).joined(separator: " ")
-    let line = "\(program): \(event.level): \(label): \(text)\n"
+    // Many lines name the device themselves, of which the logger has its name.
+    let isNamed = label == program || text.hasPrefix("\(label): ")
+    let line = "\(program): \(event.level): \(isNamed ? "" : "\(label): ")\(text)\n"
     // Nobody can be told when standard error itself is gone.
     try? FileIO.writeAll(STDERR_FILENO, Array(line.utf8))
   }

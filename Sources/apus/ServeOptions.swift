@@ -52,6 +52,9 @@ struct ServeOptions: ParsableArguments {
   )
   var sandbox = SandboxMode.on
 
+  @Flag(help: .hidden)
+  var supervised = false
+
   @Flag(help: "Print each layer of the sandbox, as the host permits it, and end.")
   var dryRun = false
 
@@ -83,6 +86,7 @@ struct ServeOptions: ParsableArguments {
     server.sandbox = sandbox
     server.isDryRun = dryRun
     server.logLevel = logLevel
+    server.isSupervised = supervised
     try server.serve(plan) {
       try Run.explaining(open)
     } make: { (opened: Opened) throws -> ServedDevice in

@@ -44,6 +44,9 @@
 #include "CLinuxRemote.h"
 #include "CLinuxSandbox.h"
 
+// pipe2(2), close-on-exec.
+int apus_pipe(int *numbers);
+
 int apus_memfd_create(const char *name, unsigned int flags);
 // Has the size of a memory file stay for good, and no other seal be put on it.
 int apus_seal_size(int fd);

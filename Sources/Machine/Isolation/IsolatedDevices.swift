@@ -15,6 +15,9 @@ final class IsolatedDevices: Sendable {
   let vsock: (any VirtioDevice)?
   let entropy: (any VirtioDevice)?
 
+  /// All processes, by the names of their devices.
+  let processes: [(name: String, process: DeviceSupervisor)]
+
   private let diskProcesses: [DeviceSupervisor]
 
   /// Starts the processes that `configuration` asks for, all at once, and connects to them.
@@ -46,6 +49,16 @@ final class IsolatedDevices: Sendable {
       ? Self.start("entropy", Self.entropyArguments(configuration)) : nil
 
     self.diskProcesses = diskProcesses
+    var processes: [(name: String, process: DeviceSupervisor)] = []
+    for (index, process) in diskProcesses.enumerated() {
+      processes.append((Self.name(of: configuration.disks[index], index), process))
+    }
+    for (index, process) in networkProcesses.enumerated() {
+      processes.append(("net\(index)", process))
+    }
+    if let vsockProcess { processes.append(("vsock", vsockProcess)) }
+    if let entropyProcess { processes.append(("entropy", entropyProcess)) }
+    self.processes = processes
     disks = try diskProcesses.enumerated().map { index, process in
       let disk = configuration.disks[index]
       return try Self.connect(.block, Self.name(of: disk, index), process) {
@@ -84,7 +97,7 @@ final class IsolatedDevices: Sendable {
       ["apus", "serve"] + arguments
       + [
         "--vhost-user", "fd:\(DeviceProgram.socketNumber)",
-        "--log-level", logger.logLevel.rawValue,
+        "--log-level", logger.logLevel.rawValue, "--supervised",
       ]
     return try DeviceSupervisor(
       name,

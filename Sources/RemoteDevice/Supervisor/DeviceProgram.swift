@@ -1,6 +1,6 @@
 /// What a device's process is started as.
 ///
-/// It finds null devices at descriptors 0 and 1, our standard error at 2, one end of a connection at
+/// It finds null devices at descriptors 0 and 1, a pipe to our log at 2, one end of a connection at
 /// ``socketNumber``, and after that what it was given; nothing else.
 public struct DeviceProgram: Equatable, Sendable {
   /// The number of the connection's descriptor.

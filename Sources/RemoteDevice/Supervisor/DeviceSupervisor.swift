@@ -47,6 +47,51 @@ public final class DeviceSupervisor: ConnectionSource {
   /// What there is of the process now.
   public var phase: Phase { keeper.state.withLock { $0.phase } }
 
+  /// What the process was, or is, started as.
+  public var program: DeviceProgram { keeper.state.withLock { $0.program } }
+
+  /// How often the process died and was followed by another.
+  public var restartCount: Int { keeper.state.withLock { $0.restarts } }
+
+  /// What the process has told of its sandbox; not to be believed of one that was taken over.
+  public var sandbox: String? { keeper.state.withLock { $0.sandbox } }
+
+  /// Has `program` serve the device, and the program before again if it does not come up; waits for either.
+  ///
+  /// - Parameters:
+  ///   - program: What is to serve it.
+  ///   - patience: How long the process may take to take over, in nanoseconds.
+  /// - Returns: Why the program before serves the device again; `nil` if the new one does.
+  /// - Throws: `SystemError` if the host has no descriptor left; then nothing has changed.
+  public func attempt(_ program: DeviceProgram, within patience: UInt64) throws(SystemError)
+    -> String?
+  {
+    let isDecided = try EventFD()
+    let isFree = keeper.state.withLock { state in
+      guard state.trial == nil else { return false }
+      state.trial = ProcessKeeper.Trial(previous: state.program, isDecided: isDecided)
+      state.failedTrial = nil
+      state.program = program
+      state.isReplaced = true
+      return true
+    }
+    guard isFree else { return "it is being replaced already" }
+    keeper.wake.signal()
+    var list = PollList()
+    let place = list.add(isDecided.rawValue, for: .readable)
+    list.wait(timeout: Int32(clamping: patience / 1_000_000))
+    let failure = keeper.state.withLock { state -> String? in
+      guard let trial = state.trial else { return state.failedTrial }
+      // Nobody has decided: it hangs.
+      state.program = trial.previous
+      state.trial = nil
+      state.isReplaced = true
+      return "does not serve the device within \(patience / 1_000_000_000) s"
+    }
+    if !list.isReady(place) { keeper.wake.signal() }
+    return failure
+  }
+
   /// Has `program` serve the device from now on, in place of the process that does.
   ///
   /// What is under way is ended or taken over, as after a death; a device that has failed is tried again.
@@ -84,7 +129,13 @@ public final class DeviceSupervisor: ConnectionSource {
 
   /// Notes that the process serves the device.
   public func settle() {
-    keeper.state.withLock { $0.settledAt = MonotonicClock.nanoseconds }
+    let isDecided = keeper.state.withLock { state -> EventFD? in
+      state.settledAt = MonotonicClock.nanoseconds
+      guard let trial = state.trial, trial.isStarted else { return nil }
+      state.trial = nil
+      return trial.isDecided
+    }
+    isDecided?.signal()
   }
 
   /// Has the process killed unless it ends by itself soon: it has closed its connection.

@@ -20,6 +20,24 @@ final class ProcessKeeper: Sendable {
     var signal: Int32?
     var isReplaced = false
     var isStopping = false
+    /// How often a process was followed by another.
+    var restarts = 0
+    /// What the process has told of its sandbox.
+    var sandbox: String?
+    /// A program that has to show that it serves the device.
+    var trial: Trial?
+    /// What became of the last one, if it was no good.
+    var failedTrial: String?
+  }
+
+  /// A replacement that may fail.
+  struct Trial {
+    /// What served the device before.
+    var previous: DeviceProgram
+    /// Whether its process has been started.
+    var isStarted = false
+    /// Signalled when it has been decided.
+    var isDecided: EventFD
   }
 
   /// Why a process is no longer there.
@@ -81,6 +99,10 @@ final class ProcessKeeper: Sendable {
         continue
       case .died(let reason): cause = reason
       }
+      if goBack(cause) {
+        count = 0
+        continue
+      }
       count += 1
       guard let pause = policy.pause(after: count) else {
         logger.error("\(name): \(cause); \(count) processes died in a row, no other is started")
@@ -91,9 +113,25 @@ final class ProcessKeeper: Sendable {
       }
       let delay = pause == 0 ? "" : " in \(pause / 1_000_000) ms"
       logger.warning("\(name): its process \(cause); another is started\(delay)")
+      state.withLock { $0.restarts += 1 }
       enter(.waiting)
       sleep(pause)
     }
+  }
+
+  /// Goes back to the program before, if the one that has ended was to show that it serves the device.
+  private func goBack(_ cause: String) -> Bool {
+    let isDecided = state.withLock { state -> EventFD? in
+      guard let trial = state.trial, trial.isStarted else { return nil }
+      state.program = trial.previous
+      state.trial = nil
+      state.failedTrial = cause
+      return trial.isDecided
+    }
+    guard let isDecided else { return false }
+    logger.error("\(name): its process \(cause); the program before is started again")
+    isDecided.signal()
+    return true
   }
 
   /// Starts a process and watches it to its end.
@@ -104,23 +142,33 @@ final class ProcessKeeper: Sendable {
       state.complaint = nil
       state.isAbandoned = false
       state.signal = nil
+      state.sandbox = nil
+      state.trial?.isStarted = true
       return state.program
     }
     do throws(SystemError) {
       let pair = try SocketPair()
+      var pipe = try Pipe()
+      guard let reading = pipe.reading.take(), let writing = pipe.writing.take() else {
+        return .stopped
+      }
+      var output = try ProcessOutput(reading, of: name, logger: logger)
       var child = try ChildProcess(
         program.path,
         program.arguments,
         environment: program.environment,
-        descriptors: [null.rawValue, null.rawValue, STDERR_FILENO, pair.far.rawValue]
+        descriptors: [null.rawValue, null.rawValue, writing.rawValue, pair.far.rawValue]
           + program.descriptors,
         hasOwnGroup: true
       )
+      // What is left is the process's.
+      _ = consume writing
       try FileIO.setNonBlocking(pair.near.rawValue)
       let id = child.id
       let line = try OwnedFileDescriptor(duplicating: pair.near.rawValue)
       hand(consume pair, id)
-      let end = watch(&child)
+      let end = watch(&child, &output)
+      output.finish()
       waitForHangUp(line)
       // Whoever has not taken it yet would find nobody there.
       state.withLock { $0.connection = nil }
@@ -142,13 +190,17 @@ final class ProcessKeeper: Sendable {
   }
 
   /// Waits for the end of the process, or ends it when that is wanted.
-  private func watch(_ child: inout ChildProcess) -> End {
+  private func watch(_ child: inout ChildProcess, _ output: inout ProcessOutput) -> End {
     var deadline: UInt64?
     while true {
       var list = PollList()
       let place = list.add(child.pollable, for: .readable)
       _ = list.add(wake.rawValue, for: .readable)
-      list.wait(timeout: deadline.map { Self.milliseconds(until: $0) })
+      if let number = output.pollable { _ = list.add(number, for: .readable) }
+      let next = [deadline, output.resumesAt].compactMap { $0 }.min()
+      list.wait(timeout: next.map { Self.milliseconds(until: $0) })
+      output.advance()
+      if let sandbox = output.takeReport() { state.withLock { $0.sandbox = sandbox } }
       if list.isReady(place) { return ended(&child) }
       wake.drain()
       let (complaint, signal) = state.withLock { state in (state.complaint, state.signal.take()) }
@@ -191,6 +243,8 @@ final class ProcessKeeper: Sendable {
       return .died("\(child.id) was killed: \(complaint)")
     }
     switch ending {
+    case .exited(SystemCallFilter.refusalCode):
+      return .died("\(child.id) made a system call that its sandbox refuses")
     case .exited(let code): return .died("\(child.id) exited with code \(code)")
     case .signalled(SIGSYS):
       return .died("\(child.id) made a system call that it may not make (SIGSYS)")

@@ -201,4 +201,36 @@ import Testing
 
     #expect(isReadable(socket.rawValue, within: 30_000))
   }
+
+  @Test func whatTheProcessSaysIsLoggedWithTheDevicesName() throws {
+    let supervisor = try supervise(
+      """
+      echo 'apus: error: apus: the guest is fine' >&2
+      printf '\\033[2Jred\\r\\tpaint\\342\\200\\256\\n' >&2
+      head -c 600 /dev/zero | tr '\\0' x >&2
+      echo >&2
+      exec sleep 100
+      """
+    )
+    #expect(line("disk7: apus: the guest is fine"))
+    #expect(line("disk7: [2Jred paint"))
+    #expect(line("disk7: \(String(repeating: "x", count: 500))…"))
+    #expect(!log.lines.contains { $0.contains("\u{1B}") || $0.contains("\u{202E}") })
+    #expect(process(of: supervisor) != nil)
+  }
+
+  @Test func aProcessThatSaysTooMuchIsCutShort() throws {
+    let supervisor = try supervise("yes >&2 & sleep 2; exit 1")
+    #expect(waitUntil { log.lines.filter { $0.hasSuffix("disk7: y") }.count >= 50 })
+    #expect(line("more lines of its process are left out"))
+    #expect(log.lines.count < 200)
+    #expect(supervisor.failure == nil)
+  }
+
+  @Test func whatAProcessSaysLastIsHeardAfterItsEnd() throws {
+    let supervisor = try supervise("echo 'it is over' >&2; exit 3")
+    #expect(line("disk7: it is over"))
+    #expect(line("exited with code 3"))
+    #expect(supervisor.failure == nil)
+  }
 }
