@@ -31,8 +31,9 @@ public struct UnixListener: ~Copyable, Sendable {
   /// - Parameters:
   ///   - path: At most 107 bytes (unix(7)).
   ///   - backlog: How many clients may wait.
+  ///   - mode: Who may connect, as the file's permissions say; what the user's mask leaves if not given.
   /// - Throws: ``SystemError``, `EADDRINUSE` if somebody listens there or another file is in the way.
-  public init(path: String, backlog: Int32 = 1) throws(SystemError) {
+  public init(path: String, backlog: Int32 = 1, mode: UInt32? = nil) throws(SystemError) {
     let number = try retrying("socket") {
       socket(
         AF_UNIX,
@@ -43,6 +44,8 @@ public struct UnixListener: ~Copyable, Sendable {
     let descriptor = OwnedFileDescriptor(adopting: number)
     let address = try UnixSocket.address(path, "bind")
     if Self.isAbandoned(address, path) { _ = unsafe unlink(path) }
+    // The file has it from the first moment on (unix(7)).
+    if let mode { _ = try retrying("fchmod", path) { fchmod(number, mode) } }
     _ = try retrying("bind", path) {
       unsafe UnixSocket.withAddress(address) { unsafe bind(number, $0, $1) }
     }

@@ -11,7 +11,7 @@ struct Apus: ParsableCommand {
     commandName: "apus",
     abstract: "A virtual machine monitor for Linux/KVM.",
     version: "0.1.0",
-    subcommands: [Run.self, Serve.self, Interrupts.self, Agent.self]
+    subcommands: [Run.self, Serve.self, Inspect.self, Replace.self, Interrupts.self, Agent.self]
   )
 
   /// Parses the process's arguments, runs the command, and ends the process.
@@ -64,7 +64,9 @@ struct Apus: ParsableCommand {
   /// The command whose help says more about what the user typed.
   private nonisolated static var command: String {
     let words = CommandLine.arguments.dropFirst().prefix { !$0.hasPrefix("-") }
-    if words.first == "interrupts" { return "interrupts" }
+    if let first = words.first, ["interrupts", "inspect", "replace"].contains(first) {
+      return first
+    }
     guard words.first == "serve" else { return "run" }
     let known = Serve.configuration.subcommands.compactMap { $0.configuration.commandName }
     return words.dropFirst().first.flatMap { known.contains($0) ? "serve \($0)" : nil } ?? "serve"

@@ -25,6 +25,12 @@ extension Run {
           + "take a machine whose processor has vmx or svm"
       )
     }
+    if let path = configuration.controlPath {
+      throw UserError(
+        message: "--control \(path): an emulated host does not pass on this socket; "
+          + "take a machine whose processor has vmx or svm"
+      )
+    }
     let image = try EmulatedHostImage { name in
       unsafe getenv(name).map { unsafe String(cString: $0) }
     }

@@ -245,6 +245,15 @@ struct Run: ParsableCommand {
   )
   var restore: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Where requests about the machine are answered while it runs, for apus inspect and apus replace: a path for "
+        + "a unix socket, which is only its user's.",
+      valueName: "socket"
+    )
+  )
+  var control: String?
+
   @Flag(help: "A write of V to port 0xF4 ends the process with (V << 1) | 1; adds fw_cfg at 0x510.")
   var debugExit = false
 
@@ -339,6 +348,7 @@ struct Run: ParsableCommand {
     configuration.interruptStatePath = saveInterrupts
     configuration.savePath = save
     configuration.restorePath = restore
+    configuration.controlPath = control
     configuration.hasDebugExit = debugExit
     configuration.hasTestDevice = testDevice
     configuration.onReset = onReset

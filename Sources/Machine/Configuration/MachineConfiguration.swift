@@ -86,6 +86,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var interruptMode: InterruptMode?
   /// Whether the state of the interrupt controllers is shown when the guest ends.
   public var dumpsInterrupts = false
+  /// Where requests about the machine are answered while it runs; `nil` for nowhere.
+  public var controlPath: String?
   /// The file in which the state of the interrupt controllers is kept when the guest ends, if any is.
   public var interruptStatePath: String?
   /// The file in which the whole machine is kept when SIGUSR2 comes, which ends it; `nil` never does.

@@ -52,6 +52,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case isolatedDevice(String, reason: String)
   /// A device is a PCI function, and there is no PCI for devices.
   case needsPCI(option: String)
+  /// The control socket cannot be listened on.
+  case control(path: String, reason: String)
   /// A stream cannot be opened.
   case stream(path: String, reason: String)
 
@@ -98,6 +100,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
       "\(option): the path has 1 to \(limit) bytes, with room for a port after it"
     case .vsockSocket(let option, let reason):
       "\(option): \(reason); name a path that can be made and that nobody listens on"
+    case .control(let path, let reason):
+      "--control \(path): \(reason); name a path of at most 107 bytes where a socket can be made"
     case .interruptState(let path, let reason): "\(path): \(reason)"
     case .savedMachine(let path, let reason): "\(path): \(reason)"
     case .unsavedDevice(let option, let remedy):

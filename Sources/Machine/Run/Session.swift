@@ -37,6 +37,8 @@ final class Session {
   private let models: [PCIDeviceModel]
   /// The machine that is put back at the first start.
   private var saved: SavedMachine?
+  private let machineControl: MachineControl
+  private var controlServer: ControlServer?
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let logger = Logger(label: "machine")
@@ -74,14 +76,20 @@ final class Session {
     networks = try isolated == nil ? configuration.networks.map { try NetworkLink.open($0) } : []
     sockets = try isolated == nil ? configuration.vsock?.listen() : nil
     remotes = try RemoteLink.open(configuration)
+    let machineControl = MachineControl(configuration, isolated)
+    self.machineControl = machineControl
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
     if let path = configuration.savePath { try SavedMachine.check(path) }
     try serial.start { [receiver] bytes in receiver.receive(bytes) }
     try console.start()
+    controlServer = try configuration.controlPath.map {
+      try ControlServer($0, machineControl.handlers, logger: Logger(label: "control"))
+    }
   }
 
   /// Ends what the constructor started.
   func close() {
+    controlServer = nil
     serial.stop()
     console.stop()
   }
@@ -118,6 +126,8 @@ final class Session {
       )
     )
     defer { board.stop() }
+    machineControl.follow(board.plane)
+    defer { machineControl.follow(nil) }
     for (slot, region) in board.memory.regions.enumerated() {
       try vm.setMemoryRegion(
         slot: UInt32(slot),
@@ -382,17 +392,6 @@ final class Session {
 
     func receive(_ bytes: ArraySlice<UInt8>) -> Int {
       port.withLock { $0 }?.receive(bytes) ?? 0
-    }
-  }
-}
-
-extension InterruptMode {
-  /// What KVM must be able to do.
-  fileprivate var capabilities: [KVMCapability] {
-    switch self {
-    case .kernel: [.irqChip, .irqfd, .irqfdResample, .irqRouting, .signalMSI, .pit2]
-    case .split: [.splitIRQChip, .irqfd, .irqRouting, .signalMSI]
-    case .user: [.userSpaceMSR, .msrFilter, .userNMI]
     }
   }
 }
