@@ -1,3 +1,4 @@
+import Glibc
 import Machine
 import Testing
 import TestSupport
@@ -29,7 +30,7 @@ import TestSupport
   }
 
   /// Controllers in KVM, and all in this process; the others boot with what is chosen when nobody says.
-  struct Placement: Sendable, CustomTestStringConvertible {
+  struct Placement: Sendable, Equatable, CustomTestStringConvertible {
     let mode: InterruptMode
     let cpus: Int
     let attachment: Attachment
@@ -39,8 +40,11 @@ import TestSupport
         [1, 4].flatMap { cpus in
           [.msix, .intx].map { Placement(mode: mode, cpus: cpus, attachment: $0) }
         }
-      }
+      }.filter { $0 != saved }
     }
+
+    /// The one that is saved on its way.
+    static let saved = Placement(mode: .user, cpus: 4, attachment: .msix)
 
     var testDescription: String { "\(mode), \(cpus) vCPU, \(attachment)" }
   }
@@ -74,16 +78,51 @@ import TestSupport
 
   @Test(arguments: Placement.all)
   func interruptsComeWhereverTheControllersAre(placement: Placement) async throws {
-    let boot = GuestBoot(
+    let ended = try await boot(of: placement).run()
+
+    expectAll(ended, of: placement)
+  }
+
+  /// In the middle of its work, and in another process, on another host by all that it can tell.
+  @Test func aGuestThatIsSavedGoesOn() async throws {
+    let saved = folder.path(of: "saved")
+    var boot = try await boot(of: .saved)
+    boot.options += ["--save", saved]
+
+    let first = try await Program.drive(try boot.arguments()) { program in
+      try program.expect("ok cpus")
+      program.signal(SIGUSR2)
+      return try program.finish()
+    }
+    let second = try await Program.run(
+      ["run", "--restore", saved, "--cpus", "\(boot.cpus)", "--memory", boot.memory]
+        + ["--accel", boot.accelerator] + boot.disks.flatMap { ["--disk", $0] }
+    )
+
+    #expect(first.code == 0, "\(first)")
+    #expect(first.errors.contains("saved the machine to \(saved): "), "\(first)")
+    let whole = Ended(
+      ending: second.ending,
+      output: first.output + second.output,
+      errors: first.errors + second.errors,
+      duration: first.duration + second.duration
+    )
+    expectAll(whole, of: .saved)
+    #expect(!first.reports.contains("ok finished"), "\(first)")
+  }
+
+  private func boot(of placement: Placement) async throws -> GuestBoot {
+    GuestBoot(
       kernel: placement.cpus == 1 ? .bzImage : .pvh,
       cpus: placement.cpus,
       disks: [try await GuestBoot.copyDisk(to: folder.path(of: "disk.img"))],
       tasks: placement.attachment.append + "apus.test=cpus,disk,traffic,quiet",
       options: ["--irqchip", placement.mode.rawValue]
     )
+  }
 
-    let ended = try await boot.run()
-
+  /// It did all of its work.
+  private func expectAll(_ ended: Ended, of placement: Placement) {
     #expect(ended.code == 0, "\(ended)")
     #expect(ended.failures == [], "\(ended)")
     #expect(ended.reports.contains("ok cpus \(placement.cpus)"), "\(ended)")
