@@ -105,7 +105,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
     case .interruptState(let path, let reason): "\(path): \(reason)"
     case .savedMachine(let path, let reason): "\(path): \(reason)"
     case .unsavedDevice(let option, let remedy):
-      "--save, --restore: \(option) has a state outside of this process, which is not kept; \(remedy)"
+      "--save, --restore: \(option) has a state that is not kept; \(remedy)"
     case .missingKernel:
       "--on-reset restart: a machine that starts again needs its kernel; name it, or leave --on-reset out"
     case .isolatedDevice(let name, let reason):
