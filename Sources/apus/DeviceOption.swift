@@ -11,35 +11,58 @@ struct DeviceOption: ExpressibleByArgument {
   let remote: MachineConfiguration.Remote
 
   init?(argument: String) {
+    guard let option = try? Self(parsing: argument) else { return nil }
+    self = option
+  }
+
+  /// Reads the option's text.
+  init(parsing argument: String) throws(OptionFailure) {
     let (text, command) = Self.splitCommand(argument)
     let parts = OptionParts(text)
-    guard var kind = MachineConfiguration.Remote.Kind(parts.first) else { return nil }
+    guard var kind = MachineConfiguration.Remote.Kind(parts.first) else {
+      throw OptionFailure(
+        "\(parts.first.isEmpty ? "it" : parts.first) names no kind of device; there are "
+          + MachineConfiguration.Remote.Kind.names
+      )
+    }
     var (socket, macAddress, address): (String?, MACAddress?, UInt64?)
     var generation = MPQEMUGeneration.current
     for (name, value) in parts.rest {
-      guard let value else { return nil }
-      switch (name, kind) {
-      case ("socket", _): socket = value
-      case ("mac", .vhostUser(.network)):
-        guard let new = MACAddress(value), !new.isMulticast else { return nil }
+      switch (name, value, kind) {
+      case ("socket", let value?, _): socket = value
+      case ("mac", let value?, .vhostUser(.network)):
+        guard let new = MACAddress(value), !new.isMulticast else {
+          throw OptionFailure(
+            "mac=\(value) is no interface's address; such as mac=52:54:00:12:34:56"
+          )
+        }
         macAddress = new
-      case ("slot", _), ("address", _):
-        guard let number = OptionParts.number(value) else { return nil }
+      case ("slot", let value?, _), ("address", let value?, _):
+        guard let number = OptionParts.number(value) else {
+          throw OptionFailure("\(name)=\(value) is no number; such as \(name)=5")
+        }
         address = number
-      case ("generation", .mpqemu):
-        guard let new = MPQEMUGeneration(rawValue: value) else { return nil }
+      case ("generation", let value?, .mpqemu):
+        guard let new = MPQEMUGeneration(rawValue: value) else {
+          let all = MPQEMUGeneration.allCases.map(\.rawValue).joined(separator: " and ")
+          throw OptionFailure("generation=\(value) is unknown; there are \(all)")
+        }
         generation = new
-      default: return nil
+      default: throw .unknown(name, value, known: kind.options)
       }
     }
     if case .mpqemu = kind {
-      guard (socket == nil) != (command == nil), command?.isEmpty != true else { return nil }
+      guard (socket == nil) != (command == nil), command?.isEmpty != true else {
+        throw OptionFailure("it takes one of socket=PATH and exec=COMMAND")
+      }
       let endpoint: MPQEMURemote.Endpoint =
         if let command { .command(command) } else { .socket(socket ?? "") }
       kind = .mpqemu(MPQEMURemote(endpoint, generation: generation))
       if command != nil { socket = command }
     }
-    guard let socket, !socket.isEmpty else { return nil }
+    guard let socket, !socket.isEmpty else {
+      throw OptionFailure("it lacks the other process's socket: add ,socket=PATH")
+    }
     remote = MachineConfiguration.Remote(
       kind,
       socket: socket,
@@ -75,6 +98,15 @@ extension MachineConfiguration.Remote.Kind {
   fileprivate init?(_ text: String) {
     guard let kind = Self.all.first(where: { $0.text == text }) else { return nil }
     self = kind
+  }
+
+  /// What may be said of a device of the kind.
+  fileprivate var options: String {
+    switch self {
+    case .vhostUser(.network): "socket, mac and slot"
+    case .mpqemu: "socket, exec, generation and slot"
+    default: "socket and slot"
+    }
   }
 
   /// All kinds, for a list in a sentence.

@@ -100,7 +100,8 @@ struct Run: ParsableCommand {
       "A memory balloon: size=SIZE of the guest's memory goes back to the host, and pages that the guest "
         + "reports as free do until they are used. [,reporting=off] [,deflate-on-oom=off] [,slot=N].",
       valueName: "balloon"
-    )
+    ),
+    transform: BalloonOption.init(parsing:)
   )
   var balloon: BalloonOption?
 
@@ -111,7 +112,8 @@ struct Run: ParsableCommand {
         + "a network interface [,mac=M]; or mpqemu[,slot=N],exec=COMMAND, where {fd} in the command, or its end, is "
         + "the number of a connected socket. Repeat for more.",
       valueName: "device"
-    )
+    ),
+    transform: DeviceOption.init(parsing:)
   )
   var devices: [DeviceOption] = []
 
@@ -172,7 +174,8 @@ struct Run: ParsableCommand {
       "A port of the virtio console, /dev/virtio-ports/NAME in the guest: NAME=WHERE, such as "
         + "org.qemu.guest_agent.0=unix:/tmp/agent. Repeat for more, up to 30.",
       valueName: "port"
-    )
+    ),
+    transform: PortOption.init(parsing:)
   )
   var ports: [PortOption] = []
 
