@@ -28,6 +28,12 @@ public struct DescriptorBatch: ~Copyable, Sendable {
     end += 1
   }
 
+  /// The number of a descriptor that is left, counted from the next; it stays the batch's.
+  public func number(_ index: Int) -> Int32 {
+    precondition(index >= 0 && index < count, "descriptor \(index) of \(count)")
+    return numbers[first + index]
+  }
+
   /// Hands the next descriptor out, if one is left.
   public mutating func takeFirst() -> OwnedFileDescriptor? {
     guard first < end else { return nil }

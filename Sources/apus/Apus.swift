@@ -11,7 +11,10 @@ struct Apus: ParsableCommand {
     commandName: "apus",
     abstract: "A virtual machine monitor for Linux/KVM.",
     version: "0.1.0",
-    subcommands: [Run.self, Serve.self, Inspect.self, Replace.self, Interrupts.self, Agent.self]
+    subcommands: [
+      Run.self, Serve.self, Inspect.self, Replace.self, ReplayCommand.self, Interrupts.self,
+      Agent.self,
+    ]
   )
 
   /// Parses the process's arguments, runs the command, and ends the process.
@@ -64,7 +67,7 @@ struct Apus: ParsableCommand {
   /// The command whose help says more about what the user typed.
   private nonisolated static var command: String {
     let words = CommandLine.arguments.dropFirst().prefix { !$0.hasPrefix("-") }
-    if let first = words.first, ["interrupts", "inspect", "replace"].contains(first) {
+    if let first = words.first, ["interrupts", "inspect", "replace", "replay"].contains(first) {
       return first
     }
     guard words.first == "serve" else { return "run" }

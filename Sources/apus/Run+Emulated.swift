@@ -115,6 +115,7 @@ extension Run {
     if let path = configuration.savePath { writable.append(try Self.folder(of: path)) }
     if let path = configuration.restorePath { readable.append(try Self.folder(of: path)) }
     if !configuration.kernel.isEmpty { readable.append(try Self.folder(of: configuration.kernel)) }
+    if let path = configuration.recordPath { writable.append(try Self.folder(of: path)) }
     for path in configuration.initialFiles {
       let file = path.split(separator: " ").first.map(String.init) ?? ""
       readable.append(try Self.folder(of: file))

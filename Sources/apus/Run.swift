@@ -257,6 +257,15 @@ struct Run: ParsableCommand {
   )
   var control: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Record all messages with the processes of devices in a file, for apus replay.",
+      valueName: "file"
+    ),
+    completion: .file()
+  )
+  var record: String?
+
   @Flag(help: "A write of V to port 0xF4 ends the process with (V << 1) | 1; adds fw_cfg at 0x510.")
   var debugExit = false
 
@@ -352,6 +361,7 @@ struct Run: ParsableCommand {
     configuration.savePath = save
     configuration.restorePath = restore
     configuration.controlPath = control
+    configuration.recordPath = record
     configuration.hasDebugExit = debugExit
     configuration.hasTestDevice = testDevice
     configuration.onReset = onReset

@@ -90,6 +90,63 @@ import TestSupport
     check(ended)
   }
 
+  @Test(.needsGuests, .needsKVM) func aRecordingOfAGuestIsReplayedToTheSameProgram() async throws {
+    let (socket, file) = (folder.path(of: "s"), folder.path(of: "recording"))
+    let program = try Self.program()
+    let arguments =
+      try ["run"] + Self.guest() + [
+        "--accel", "kvm", "--memory", "64M", "--device", "vfio-user,socket=\(socket)", "--record",
+        file,
+      ]
+    let binary = try Given.binary()
+    let ended = try await BootSlots.shared.run {
+      try await Program.onThread {
+        let server = try RunningProgram(program, ["--vfio-user", socket])
+        try server.expect("serving", within: 30)
+        let ended = try RunningProgram(binary, arguments).finish(within: 120)
+        server.signal(SIGTERM)
+        _ = try server.finish(within: 30)
+        return ended
+      }
+    }
+    check(ended)
+
+    let list = try await Program.run(["replay", file, "--list"], boots: false, within: 60)
+    #expect(list.code == 0, "\(list)")
+    #expect(list.lines.count == 1 && list.output.hasPrefix("1  remote0  vfioUser  "), "\(list)")
+
+    let same = try await Program.run(
+      ["replay", file, "--exec", program],
+      boots: false,
+      within: 60
+    )
+    #expect(same.code == 0, "\(same)")
+    #expect(same.output.contains("messages, no difference"), "\(same)")
+
+    let other = try await Program.run(["replay", file, "--", "entropy"], boots: false, within: 60)
+    #expect(other.code == 1, "\(other)")
+    #expect(other.output.hasPrefix("message "), "\(other)")
+    #expect(other.output.contains("(remote0, reply to "), "\(other)")
+  }
+
+  @Test(
+    .needsBinary,
+    arguments: [
+      (["replay", "/dev/null", "--list"], "/dev/null: this is no recording"),
+      (["replay", "/nowhere/f", "--list"], "/nowhere/f: No such file or directory"),
+      (["replay", "/dev/null"], "say what is to be replayed to"),
+      (
+        ["run", "/dev/null", "--record", "/nowhere/f", "--dry-run"],
+        "/dev/null"
+      ),
+    ]
+  )
+  func badInputOfAReplayIsNamed(arguments: [String], line: String) async throws {
+    let ended = try await Program.run(arguments, boots: false, within: 60)
+    #expect(ended.code == 2, "\(ended)")
+    #expect(ended.errors.contains(line), "\(ended)")
+  }
+
   @Test func aDryRunNamesTheDeviceOrTheLayersAroundIt() async throws {
     let layers = try await Self.run(["--vfio-user", folder.path(of: "s"), "--dry-run"])
     #expect(layers.code == 0, "\(layers)")

@@ -94,6 +94,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var savePath: String?
   /// The file of a saved machine that goes on; `nil` boots ``kernel``.
   public var restorePath: String?
+  /// The file in which all messages with the processes of devices are recorded, if any is.
+  public var recordPath: String?
   /// What a reset of the machine does.
   public var onReset = ResetAction.exit
 

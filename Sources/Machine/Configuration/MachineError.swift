@@ -46,6 +46,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case unsavedDevice(option: String, remedy: String)
   /// A machine that is put back cannot start again without its kernel.
   case missingKernel
+  /// The messages with devices' processes cannot be recorded.
+  case recording(path: String, reason: String)
   /// The process that is to serve a device is not there, or is no good.
   case remoteDevice(option: String, reason: String)
   /// The process of a device of ours does not serve it.
@@ -108,6 +110,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
       "--save, --restore: \(option) has a state that is not kept; \(remedy)"
     case .missingKernel:
       "--on-reset restart: a machine that starts again needs its kernel; name it, or leave --on-reset out"
+    case .recording(let path, let reason):
+      "--record \(path): \(reason); name a file that can be made and written"
     case .isolatedDevice(let name, let reason):
       "\(name): its own process does not serve it: \(reason); what it says itself is above, and "
         + "--isolate none has no such process"

@@ -23,7 +23,7 @@ final class IsolatedDevices: Sendable {
   /// Starts the processes that `configuration` asks for, all at once, and connects to them.
   ///
   /// - Throws: What is wrong with a device, or with the host.
-  init(_ configuration: MachineConfiguration) throws {
+  init(_ configuration: MachineConfiguration, _ recorder: MessageRecorder?) throws {
     // What a user can mend is then told as if there were no other process.
     for disk in configuration.disks { _ = try disk.open() }
     let count = configuration.processorCount
@@ -61,17 +61,17 @@ final class IsolatedDevices: Sendable {
     self.processes = processes
     disks = try diskProcesses.enumerated().map { index, process in
       let disk = configuration.disks[index]
-      return try Self.connect(.block, Self.name(of: disk, index), process) {
+      return try Self.connect(.block, Self.name(of: disk, index), process, recorder) {
         $0.queueLimit = disk.queueCount ?? count
       }
     }
     networks = try networkProcesses.enumerated().map { index, process in
-      try Self.connect(.network, "net\(index)", process) {
+      try Self.connect(.network, "net\(index)", process, recorder) {
         $0.address = NetworkLink.address(of: configuration.networks[index])
       }
     }
-    vsock = try vsockProcess.map { try Self.connect(.sockets, "vsock", $0) }
-    entropy = try entropyProcess.map { try Self.connect(.entropy, "entropy", $0) }
+    vsock = try vsockProcess.map { try Self.connect(.sockets, "vsock", $0, recorder) }
+    entropy = try entropyProcess.map { try Self.connect(.entropy, "entropy", $0, recorder) }
   }
 
   /// Has the disks looked at again, which may have changed their sizes.
@@ -110,9 +110,11 @@ final class IsolatedDevices: Sendable {
     _ kind: VhostUserKind,
     _ name: String,
     _ process: DeviceSupervisor,
+    _ recorder: MessageRecorder?,
     _ prepare: (inout VhostUserRemote.Options) -> Void = { _ in }
   ) throws -> any VirtioDevice {
     var options = VhostUserRemote.Options(kind, source: process, name: name)
+    options.recorder = recorder
     prepare(&options)
     do {
       return try VhostUserRemote(options, logger: Logger(label: name))

@@ -24,10 +24,13 @@ enum RemoteLink {
   }
 
   /// The devices, in order.
-  static func open(_ configuration: MachineConfiguration) throws -> [Device] {
+  static func open(
+    _ configuration: MachineConfiguration,
+    _ recorder: MessageRecorder?
+  ) throws -> [Device] {
     try configuration.remotes.enumerated().map { index, remote in
       do {
-        return try open(remote, index, configuration)
+        return try open(remote, index, configuration, recorder)
       } catch let error as VhostUserBackEndError {
         throw MachineError.remoteDevice(option: remote.text, reason: "\(error)")
       } catch let error as VfioUserError {
@@ -45,7 +48,8 @@ enum RemoteLink {
   private static func open(
     _ remote: MachineConfiguration.Remote,
     _ index: Int,
-    _ configuration: MachineConfiguration
+    _ configuration: MachineConfiguration,
+    _ recorder: MessageRecorder?
   ) throws -> Device {
     let logger = Logger(label: name(index))
     switch remote.kind {
@@ -56,13 +60,22 @@ enum RemoteLink {
         name: name(index),
         queueLimit: configuration.processorCount
       )
+      options.recorder = recorder
       options.address = remote.macAddress ?? NetworkLink.address(named: remote.text)
       return .virtio(try VhostUserRemote(options, logger: logger))
     case .vfioUser:
-      let options = VfioUserRemote.Options(path: remote.socket, name: name(index))
+      var options = VfioUserRemote.Options(path: remote.socket, name: name(index))
+      options.recorder = recorder
       return .function(try VfioUserRemote(options, logger: logger))
     case .mpqemu(let process):
-      return .function(try MPQEMUDevice(process, name: name(index), logger: logger))
+      return .function(
+        try MPQEMUDevice(
+          process,
+          name: name(index),
+          recorder: recorder,
+          logger: logger
+        )
+      )
     }
   }
 

@@ -6,6 +6,7 @@ import Interrupts
 import KVM
 import Logging
 import Platform
+import RemoteDevice
 import Synchronization
 import Virtio
 
@@ -24,7 +25,7 @@ final class Session {
   private let system: KVMSystem
   private let mode: InterruptMode
   private let signals: SignalQueue
-  private let serial: StreamPort
+  let serial: StreamPort
   private let console: HostConsole
   // The disks, networks and sockets are here or in processes of their own.
   private let isolated: IsolatedDevices?
@@ -39,6 +40,7 @@ final class Session {
   private var saved: SavedMachine?
   private let machineControl: MachineControl
   private var controlServer: ControlServer?
+  private let recorder: MessageRecorder?
   private let current = CurrentControl()
   private let receiver = CurrentSerial()
   private let logger = Logger(label: "machine")
@@ -70,12 +72,13 @@ final class Session {
       ports: configuration.ports,
       onQuit: quit
     )
+    recorder = try Self.makeRecorder(configuration)
     isolated =
-      configuration.isolation == .none ? nil : try IsolatedDevices(configuration)
+      configuration.isolation == .none ? nil : try IsolatedDevices(configuration, recorder)
     disks = try isolated == nil ? configuration.disks.map { try $0.open() } : []
     networks = try isolated == nil ? configuration.networks.map { try NetworkLink.open($0) } : []
     sockets = try isolated == nil ? configuration.vsock?.listen() : nil
-    remotes = try RemoteLink.open(configuration)
+    remotes = try RemoteLink.open(configuration, recorder)
     let machineControl = MachineControl(configuration, isolated)
     self.machineControl = machineControl
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
@@ -92,6 +95,7 @@ final class Session {
     controlServer = nil
     serial.stop()
     console.stop()
+    recorder?.finish()
   }
 
   /// Whether the user has asked for the end of the guest.
@@ -242,11 +246,6 @@ final class Session {
       return
     }
     try InterruptStateFile.write(state, to: path)
-  }
-
-  private func makeSerialOutput(_ clock: HostClock) throws -> SerialOutput? {
-    guard let descriptor = try serial.makeOutput() else { return nil }
-    return try SerialOutput(to: descriptor, clock: clock)
   }
 
   private func makeCPUID() throws -> CPUIDBuilder {

@@ -30,7 +30,7 @@ final class AuthorDeviceRig {
   private let stop: EventFD
   private var server: TestThread?
 
-  init(_ way: Way) throws {
+  init(_ way: Way, recorder: MessageRecorder? = nil) throws {
     memory = try GuestMemory([(GuestAddress(0), 1 << 20)])
     (folder, stop) = (try TemporaryFolder(), try EventFD())
     let (stop, logger) = (stop, log.makeLogger())
@@ -64,10 +64,9 @@ final class AuthorDeviceRig {
           logger.error("\(error)")
         }
       }
-      let remote = try VfioUserRemote(
-        VfioUserRemote.Options(path: path, name: "remote"),
-        logger: logger
-      )
+      var options = VfioUserRemote.Options(path: path, name: "remote")
+      options.recorder = recorder
+      let remote = try VfioUserRemote(options, logger: logger)
       function = try remote.makeFunction(wiring)
     case .mpqemu:
       let path = folder.path(of: "socket")
@@ -89,6 +88,7 @@ final class AuthorDeviceRig {
       let device = try MPQEMUDevice(
         MPQEMURemote(.socket(path), generation: .current, patience: 5000),
         name: "remote",
+        recorder: recorder,
         logger: logger
       )
       function = try device.makeFunction(wiring)

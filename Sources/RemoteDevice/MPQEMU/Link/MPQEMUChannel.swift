@@ -24,6 +24,8 @@ struct MPQEMUChannel: ~Copyable {
   private static var payloadLimit: UInt64 { MPQEMUGeneration.v8.payloadLimit }
 
   private let socket: OwnedFileDescriptor
+  /// Where messages are recorded, if they are.
+  var tap: MessageTap?
   private var buffer = [UInt8](repeating: 0, count: MPQEMUHeader.count + Int(payloadLimit))
   private var filled = 0
   private var header: MPQEMUHeader?
@@ -73,6 +75,7 @@ struct MPQEMUChannel: ~Copyable {
         payload: Array(buffer[MPQEMUHeader.count..<wanted]),
         descriptors: takeDescriptors()
       )
+      tap?.received(Array(buffer[0..<wanted]), packet.descriptors)
       self.header = nil
       filled = 0
       waitsSince = nil
@@ -90,6 +93,7 @@ struct MPQEMUChannel: ~Copyable {
     precondition(output.isEmpty, "a message is sent before the last one was taken")
     output = bytes[...]
     outputDescriptors = descriptors
+    tap?.sent(bytes, descriptors)
     waitsSince = .now
     try flush()
   }

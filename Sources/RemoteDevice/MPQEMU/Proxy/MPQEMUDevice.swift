@@ -17,12 +17,26 @@ public final class MPQEMUDevice: RemoteFunctionMaker {
 
   /// Connects to a remote, or starts it, and finds out what it is.
   ///
+  /// - Parameters:
+  ///   - remote: Which remote.
+  ///   - name: What messages call the device.
+  ///   - recorder: Where all messages are recorded, if they are.
+  ///   - logger: Where to say how the remote fares.
   /// - Throws: `SystemError` if there is no remote, ``MPQEMUError`` or ``MPQEMUProxyError`` for one that is no
   ///   good.
-  public init(_ remote: MPQEMURemote, name: String, logger: Logger) throws {
+  public init(
+    _ remote: MPQEMURemote,
+    name: String,
+    recorder: MessageRecorder? = nil,
+    logger: Logger
+  ) throws {
     self.name = name
     nothing = try MPQEMUNothing()
-    let keeper = try MPQEMUKeeper(remote, logger: logger)
+    let keeper = try MPQEMUKeeper(
+      remote,
+      tap: recorder?.makeTap(name, .mpqemu),
+      logger: logger
+    )
     self.keeper = keeper
     do {
       found = try MPQEMUDiscovery(keeper.link)

@@ -36,7 +36,11 @@ final class MPQEMUKeeper: Sendable {
   /// Connects to a remote, or starts it.
   ///
   /// - Throws: `SystemError` if it cannot be reached, or started.
-  init(_ remote: MPQEMURemote, logger: Logger) throws(SystemError) {
+  init(
+    _ remote: MPQEMURemote,
+    tap: MessageTap? = nil,
+    logger: Logger
+  ) throws(SystemError) {
     let wake = try EventFD()
     let near: OwnedFileDescriptor
     var far: OwnedFileDescriptor?
@@ -49,7 +53,7 @@ final class MPQEMUKeeper: Sendable {
       far = try pair.far.duplicated()
       command = MPQEMURemote.command(text)
     }
-    link = MPQEMULink(near, remote, waking: wake, logger: logger)
+    link = MPQEMULink(near, remote, waking: wake, tap: tap, logger: logger)
     let shared = try Shared(link, wake)
     self.shared = shared
     let handed = Mutex(far.take())

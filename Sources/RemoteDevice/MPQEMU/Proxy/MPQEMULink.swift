@@ -29,12 +29,15 @@ final class MPQEMULink: Sendable {
     _ socket: consuming OwnedFileDescriptor,
     _ remote: MPQEMURemote,
     waking wake: EventFD,
+    tap: MessageTap? = nil,
     logger: Logger
   ) {
     self.remote = remote
     self.wake = wake
     self.logger = logger
-    state = Mutex(State(channel: MPQEMUChannel(socket)))
+    var channel = MPQEMUChannel(socket)
+    channel.tap = tap
+    state = Mutex(State(channel: channel))
   }
 
   /// Why the remote is asked nothing any more; `nil` while it is.

@@ -37,7 +37,8 @@ final class VfioUserCore: Sendable {
     wake = try EventFD()
     let connection = VfioUserLink(
       try UnixSocket.connect(to: options.path),
-      patience: options.patience
+      patience: options.patience,
+      tap: options.recorder?.makeTap(options.name, .vfioUser)
     )
     let deadline = connection.deadline
     try connection.greet(deadline)
@@ -156,7 +157,11 @@ final class VfioUserCore: Sendable {
       state.withLock { $0.retryAt = MonotonicClock.nanoseconds &+ Self.retry }
       return
     }
-    let connection = VfioUserLink(socket, patience: options.patience)
+    let connection = VfioUserLink(
+      socket,
+      patience: options.patience,
+      tap: options.recorder?.makeTap(options.name, .vfioUser)
+    )
     do throws(VfioUserError) {
       let deadline = connection.deadline
       try connection.greet(deadline)

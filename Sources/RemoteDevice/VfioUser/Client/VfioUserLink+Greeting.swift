@@ -50,6 +50,7 @@ extension VfioUserLink {
       }
       var channel = VfioUserChannel(descriptor)
       channel.receiver.allow(data: Self.dataLimit)
+      channel.record(tap, isSecond: true)
       twin = consume channel
     }
     let isShared = twin != nil

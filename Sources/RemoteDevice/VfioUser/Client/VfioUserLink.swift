@@ -29,6 +29,7 @@ final class VfioUserLink: Sendable {
 
   private let socket: OwnedFileDescriptor
   private let patience: Int
+  let tap: MessageTap?
   private let service = Mutex<Service?>(nil)
   private let asked = Mutex(Asked())
   private let sender = Mutex(VfioUserSender())
@@ -54,9 +55,13 @@ final class VfioUserLink: Sendable {
   /// - Parameters:
   ///   - socket: A connected one.
   ///   - patience: How long the server may take for one thing, in seconds.
-  init(_ socket: consuming OwnedFileDescriptor, patience: Int) {
+  ///   - tap: Where messages are recorded, if they are.
+  init(_ socket: consuming OwnedFileDescriptor, patience: Int, tap: MessageTap? = nil) {
     self.socket = socket
     self.patience = patience
+    self.tap = tap
+    sender.withLock { $0.tap = tap.map { ($0, false) } }
+    input.withLock { $0.receiver.tap = tap.map { ($0, false) } }
     reader = Atomic(Thread.currentID)
   }
 
@@ -139,15 +144,6 @@ final class VfioUserLink: Sendable {
     isReading.store(false, ordering: .sequentiallyConsistent)
     // Whoever begins from here on finds nobody reading.
     asked.withLock { $0.questions.values.first }?.wake()
-  }
-
-  /// Asks for what has no answer but that it is done.
-  func tell(
-    _ request: VfioUserRequest,
-    descriptors: [Int32] = [],
-    deadline: UInt64? = nil
-  ) throws(VfioUserError) {
-    _ = try ask(request, descriptors: descriptors, deadline: deadline)
   }
 
   /// Says something that is not answered; waits until the socket has taken it.

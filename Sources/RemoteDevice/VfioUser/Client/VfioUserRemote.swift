@@ -16,6 +16,8 @@ public final class VfioUserRemote: RemoteFunctionMaker {
     public var name: String
     /// How long a server may take for one thing that is asked of it, in seconds.
     public var patience = 5
+    /// Where all messages are recorded, if they are.
+    public var recorder: MessageRecorder?
 
     /// Describes the device of the server at `path`.
     public init(path: String, name: String) {

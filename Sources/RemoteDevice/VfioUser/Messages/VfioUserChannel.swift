@@ -13,6 +13,12 @@ struct VfioUserChannel: ~Copyable {
   /// Talks over a connected socket.
   init(_ socket: consuming OwnedFileDescriptor) { self.socket = socket }
 
+  /// Records what goes and comes from now on.
+  mutating func record(_ tap: MessageTap?, isSecond: Bool) {
+    receiver.tap = tap.map { ($0, isSecond) }
+    sender.tap = receiver.tap
+  }
+
   /// For polling.
   var rawValue: Int32 { socket.rawValue }
   /// Whether a message waits to be taken.

@@ -23,6 +23,8 @@ struct VfioUserReceiver: ~Copyable {
   // What a message may have besides its data: the header, and the longest of fixed parts.
   private static var overhead: Int { 64 }
 
+  /// Where messages are recorded, if they are, and whether as those of a second socket.
+  var tap: (tap: MessageTap, isSecond: Bool)?
   private var buffer = [UInt8](repeating: 0, count: VfioUserHeader.count)
   private var filled = 0
   private var header: VfioUserHeader?
@@ -67,6 +69,7 @@ struct VfioUserReceiver: ~Copyable {
       var taken = DescriptorBatch()
       swap(&taken, &descriptors)
       let payload = Array(buffer[VfioUserHeader.count...])
+      tap?.tap.received(buffer, taken, isSecond: tap?.isSecond ?? false)
       buffer.removeLast(payload.count)
       self.header = nil
       filled = 0

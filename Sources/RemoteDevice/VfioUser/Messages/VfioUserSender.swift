@@ -11,6 +11,8 @@ struct VfioUserSender: ~Copyable {
     var descriptors: [KeptDescriptor]
   }
 
+  /// Where messages are recorded, if they are, and whether as those of a second socket.
+  var tap: (tap: MessageTap, isSecond: Bool)?
   private var queue: [Pending] = []
   /// How many bytes wait to be taken.
   private(set) var pendingCount = 0
@@ -32,6 +34,7 @@ struct VfioUserSender: ~Copyable {
     descriptors: [Int32] = [],
     to number: Int32
   ) throws(VfioUserError) {
+    tap?.tap.sent(bytes, descriptors, isSecond: tap?.isSecond ?? false)
     try flush(to: number)
     do throws(SystemError) {
       var rest = bytes[...]

@@ -24,9 +24,10 @@ struct VhostUserBackEndSession: ~Copyable {
   init(
     _ socket: consuming OwnedFileDescriptor,
     kind: VhostUserKind,
-    patience: Int
+    patience: Int,
+    tap: MessageTap? = nil
   ) throws(VhostUserBackEndError) {
-    var client = VhostUserClient(socket)
+    var client = VhostUserClient(socket, tap: tap)
     let pair = try Self.makePair()
     agreement = try VhostUserAgreement(
       greeting: &client,
@@ -39,6 +40,10 @@ struct VhostUserBackEndSession: ~Copyable {
     backChannel =
       agreement.extensions.contains(.backendRequests) ? VhostUserChannel(pair.near) : nil
     self.client = client
+    if var channel = backChannel.take() {
+      channel.tap = tap
+      backChannel = consume channel
+    }
   }
 
   /// The time for what begins now, or for all that ``together(_:)`` counts as one thing.

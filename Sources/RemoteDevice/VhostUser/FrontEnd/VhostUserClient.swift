@@ -28,11 +28,16 @@ struct VhostUserClient: ~Copyable {
   }
 
   private let socket: OwnedFileDescriptor
+  /// Where messages are recorded, if they are.
+  private let tap: MessageTap?
   /// Whether the back end says of every request how it went (`REPLY_ACK`).
   var acknowledges = false
 
   /// Talks over a connected, non-blocking socket.
-  init(_ socket: consuming OwnedFileDescriptor) { self.socket = socket }
+  init(_ socket: consuming OwnedFileDescriptor, tap: MessageTap? = nil) {
+    self.socket = socket
+    self.tap = tap
+  }
 
   /// For polling.
   var rawValue: Int32 { socket.rawValue }
@@ -108,7 +113,9 @@ struct VhostUserClient: ~Copyable {
       size: payload.count,
       needsReply: needsReply
     )
-    var left = (header.bytes + payload)[...]
+    let bytes = header.bytes + payload
+    tap?.sent(bytes, descriptors)
+    var left = bytes[...]
     var numbers = descriptors
     while !left.isEmpty {
       let count: Int
@@ -141,6 +148,7 @@ struct VhostUserClient: ~Copyable {
     }
     guard size == UInt32(count) else { throw .wrongSize(request, size, expected: count) }
     let payload = try receive(count, request, &batch, deadline)
+    tap?.received(header.array + payload, batch)
     guard batch.count == descriptors else {
       throw .wrongDescriptorCount(request, batch.count, expected: descriptors)
     }

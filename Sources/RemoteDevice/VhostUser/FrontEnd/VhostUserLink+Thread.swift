@@ -132,7 +132,8 @@ extension VhostUserLink {
     let session = try VhostUserBackEndSession(
       socket,
       kind: description.kind,
-      patience: description.patience
+      patience: description.patience,
+      tap: description.recorder?.makeTap(description.name, .vhostUser)
     )
     let missing = description.features.subtracting(session.agreement.features)
     guard missing.isEmpty else {

@@ -20,6 +20,8 @@ final class VhostUserLink: Sendable {
     let features: VirtioFeatures
     /// How long a back end may take for one thing, in seconds.
     let patience: Int
+    /// Where messages are recorded, if they are.
+    let recorder: MessageRecorder?
   }
 
   /// What a driver has set up.

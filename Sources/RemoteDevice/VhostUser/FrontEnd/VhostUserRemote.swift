@@ -23,6 +23,8 @@ public final class VhostUserRemote: VirtioDevice {
     public var address: MACAddress
     /// How long a back end may take for one thing that is asked of it, in seconds.
     public var patience = 10
+    /// Where all messages are recorded, if they are.
+    public var recorder: MessageRecorder?
 
     /// Describes the device of the back end that listens at `path`.
     public init(
@@ -83,7 +85,8 @@ public final class VhostUserRemote: VirtioDevice {
     var session = try VhostUserBackEndSession(
       Self.connect(options),
       kind: options.kind,
-      patience: options.patience
+      patience: options.patience,
+      tap: options.recorder?.makeTap(options.name, .vhostUser)
     )
     let agreement = session.agreement
     let offered = agreement.features.intersection(kind.features)
@@ -102,7 +105,8 @@ public final class VhostUserRemote: VirtioDevice {
       name: options.name,
       queues: queues,
       features: offered.union(agreement.ringFeatures),
-      patience: options.patience
+      patience: options.patience,
+      recorder: options.recorder
     )
     features = offered.union(kind.ownFeatures)
     ringFeatures = agreement.ringFeatures

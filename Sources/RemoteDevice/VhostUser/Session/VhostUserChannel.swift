@@ -22,6 +22,8 @@ struct VhostUserChannel: ~Copyable {
   }
 
   private let socket: OwnedFileDescriptor
+  /// Where messages are recorded, if they are, as those of a second socket.
+  var tap: MessageTap?
   private var buffer: [UInt8]
   private var filled = 0
   private var header: VhostUserHeader?
@@ -75,6 +77,7 @@ struct VhostUserChannel: ~Copyable {
         payload: Array(buffer[VhostUserHeader.count..<wanted]),
         descriptors: takeDescriptors()
       )
+      tap?.received(Array(buffer[0..<wanted]), packet.descriptors, isSecond: true)
       self.header = nil
       filled = 0
       waitsSince = nil
@@ -89,7 +92,9 @@ struct VhostUserChannel: ~Copyable {
     descriptor: consuming OwnedFileDescriptor? = nil
   ) throws(VhostUserError) {
     precondition(output.isEmpty, "a message is sent before the last one was taken")
-    output = (header.bytes + payload)[...]
+    let bytes = header.bytes + payload
+    tap?.sent(bytes, descriptor.borrow { [$0.rawValue] } ?? [], isSecond: true)
+    output = bytes[...]
     outputDescriptor = descriptor
     waitsSince = .now
     try flush()
