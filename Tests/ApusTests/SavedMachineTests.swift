@@ -85,6 +85,7 @@ import Testing
     for (arguments, expected) in [
       ([kernel, "--save", free, "--isolate", "devices"], "--isolate none"),
       ([kernel, "--save", free, "--transport", "mmio"], "--transport mmio"),
+      ([kernel, "--save", free, "--port", "agent=unix:\(free).socket"], "--port agent"),
       ([kernel, "--save", folder.path + "/no/file"], "name a file"),
       ([kernel, "--save", folder.path], "name one"),
       (["--restore", nothing], "no saved machine"), (["--restore", free], "name a file"),
