@@ -145,7 +145,8 @@ let package = Package(
     .testTarget(
       name: "ApusTests",
       dependencies: [
-        "apus", "copier", "GuestMemory", "HostOS", "Machine", "RemoteDevice", "TestSupport", "Virtio", log,
+        "apus", "copier", "DeviceModel", "GuestMemory", "HostOS", "Machine", "PCI", "RemoteDevice",
+        "TestSupport", "Virtio", log,
       ]
     ),
   ],

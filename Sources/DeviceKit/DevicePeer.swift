@@ -63,7 +63,7 @@ public enum DevicePeer: Hashable, Sendable {
   }
 
   /// The descriptor that `fd:N` names, as one of our own: whoever started this process may hold on to the number.
-  private static func descriptor(_ place: String) throws(SystemError) -> OwnedFileDescriptor {
+  static func descriptor(_ place: String) throws(SystemError) -> OwnedFileDescriptor {
     guard place.hasPrefix("fd:"), let number = Int32(place.dropFirst(3)), number > STDERR_FILENO
     else { throw SystemError(call: "", code: EBADF) }
     return try OwnedFileDescriptor(duplicating: number)

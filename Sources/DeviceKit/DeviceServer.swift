@@ -3,6 +3,7 @@ public import HostOS
 public import Logging
 import RemoteDevice
 import Synchronization
+public import Virtio
 
 /// Serves one device to another process, shut in as far as the user wants: what a device's process does.
 public struct DeviceServer: Sendable {
@@ -18,6 +19,11 @@ public struct DeviceServer: Sendable {
   public var isSupervised = false
   /// What is logged.
   public var logLevel = Logger.Level.warning
+  /// Where a virtio device's state is kept for a process that takes over: `fd:N` for a memory file that the process
+  /// was started with; for one vfio-user client.
+  public var state: String?
+  /// What is offered to the driver of a vfio-user client beside the features of a virtio device's type.
+  public var features = VirtioFeatures.common
 
   /// Describes a server.
   public init(program: String, peer: DevicePeer) {
@@ -46,19 +52,21 @@ public struct DeviceServer: Sendable {
     let looks = try SignalQueue([SIGUSR2])
     let opened = try open()
     var door = Optional(try peer.open())
+    let file = try openState()
     try enterSandbox(plan, forwarding: [signals, looks]) {
       guard let door = door.take() else { return }
       let device = try make(opened)
       if let lookAgain = device.lookAgain {
         try Self.wait(for: looks) { lookAgain(Logger(label: program)) }
       }
-      try serve(device, door, until: signals.rawValue)
+      try serve(device, door, state: file.borrow { try Self.map($0) }, until: signals.rawValue)
     }
   }
 
   private func serve(
     _ device: ServedDevice,
     _ door: consuming DevicePeer.Door,
+    state: VirtioStateFile?,
     until stop: Int32
   ) throws {
     switch consume door {
@@ -75,7 +83,8 @@ public struct DeviceServer: Sendable {
       let logger = Logger(label: "vfio-user")
       let server =
         switch device.kind {
-        case .virtio(let virtio): try VfioUserServer(virtio, logger: logger)
+        case .virtio(let virtio):
+          try VfioUserServer(virtio, features: features, state: state, logger: logger)
         case .model(let model): try VfioUserServer(model, logger: logger)
         }
       begin(device, "vfio-user clients")

@@ -38,13 +38,14 @@ extension MSIX {
     state.withLock { state in
       MSIXState(
         entries: state.entries.indices.map { vector in
-          collect(vector, &state)
+          let keeps = interrupts[vector].keepsPending
+          if keeps == nil { collect(vector, &state) }
           let entry = state.entries[vector]
           return MSIXState.Entry(
             address: entry.address,
             data: entry.data,
             isMasked: entry.isMasked,
-            isPending: entry.isPending
+            isPending: keeps ?? entry.isPending
           )
         }
       )
@@ -67,10 +68,13 @@ extension MSIX {
       }
     }
     update()
-    // What is routed already, as after a restore of the same state, is not looked at by a change of route.
+    // What is routed already, as after a restore of the same state, is not looked at by a change of route; and
+    // where another has the table, it waits for that one.
     state.withLock { state in
-      for vector in state.entries.indices
-      where state.entries[vector].routed != nil && state.entries[vector].isPending {
+      for vector in state.entries.indices where state.entries[vector].isPending {
+        guard state.entries[vector].routed != nil || interrupts[vector].keepsPending != nil else {
+          continue
+        }
         state.entries[vector].isPending = false
         interrupts[vector].signal()
       }

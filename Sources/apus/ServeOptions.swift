@@ -26,6 +26,21 @@ struct ServeOptions: ParsableArguments {
   var vfioUser: String?
 
   @Option(
+    help: ArgumentHelp(
+      "Where the device's state is kept for a process that takes over, and found by it: fd:N for a memory file "
+        + "that the process was started with, of at least 4 MiB. With --vfio-user fd:N.",
+      valueName: "file"
+    )
+  )
+  var state: String?
+
+  @Flag(
+    inversion: .prefixedNo,
+    help: "Offer packed virtqueues to a vfio-user client; without them guests use split ones."
+  )
+  var packedRings = true
+
+  @Option(
     name: .customLong("mpqemu"),
     help: ArgumentHelp(
       "Where a proxy of the multi-process protocol is to be found, such as QEMU's x-pci-proxy-dev: fd:N for "
@@ -66,6 +81,9 @@ struct ServeOptions: ParsableArguments {
     guard [vhostUser, vfioUser, mpqemu].compactMap({ $0 }).count == 1 else {
       throw ValidationError("say for whom: one of --vhost-user, --vfio-user and --mpqemu")
     }
+    guard state == nil || vfioUser?.hasPrefix("fd:") == true else {
+      throw ValidationError("--state goes with --vfio-user fd:N, the socket of one client")
+    }
   }
 
   /// Serves a device until a signal, or the end of the only front end.
@@ -87,6 +105,8 @@ struct ServeOptions: ParsableArguments {
     server.isDryRun = dryRun
     server.logLevel = logLevel
     server.isSupervised = supervised
+    server.state = state
+    if !packedRings { server.features.remove(.packedRing) }
     try server.serve(plan) {
       try Run.explaining(open)
     } make: { (opened: Opened) throws -> ServedDevice in

@@ -135,12 +135,12 @@ import Virtio
 
     let ended = try await HostCommand.run(
       [
-        "apus=$1; cp $2 /run/disk; shift 2; $apus \"$@\" 2>/run/log & guest=$!; kills=0",
-        "until grep -q 'serves 1 rings' /run/log; do sleep 0.2; kill -0 $guest || break; done",
+        "apus=$1; cp $2 /run/disk; shift 2; $apus \"$@\" >/run/console 2>/run/log & guest=$!; kills=0",
+        "until grep -q 'apus-init-reached' /run/console; do sleep 0.2; kill -0 $guest || break; done",
         "while kill -0 $guest 2>/run/null; do "
-          + "for device in $(cat /proc/$guest/task/*/children); do kill -9 $device; kills=$((kills+1)); sleep 1; done",
-        "done; wait $guest; code=$?; echo KILLS $kills",
-        "left=0; for f in /proc/[0-9]*/cmdline; do if grep -q 'vhost-use[r]' $f 2>/run/null; then left=$((left+1)); fi; done",
+          + "for device in $(cat /proc/$guest/task/*/children); do kill -9 $device; kills=$((kills+1)); sleep 2; done",
+        "done; wait $guest; code=$?; cat /run/console; echo KILLS $kills",
+        "left=0; for f in /proc/[0-9]*/cmdline; do if grep -q 'vfio-use[r]' $f 2>/run/null; then left=$((left+1)); fi; done",
         "echo LEFT $left",
         "echo DEATHS $(grep -c 'ended by SIGKILL; another is started' /run/log)",
         "busybox tail -n 30 /run/log >&2; exit $code",

@@ -13,7 +13,7 @@ extension Board {
     for (index, network) in configuration.networks.enumerated() {
       let label = "--net \(network.text)"
       if let device = attachments.isolated?.networks[index] {
-        devices.append(AttachedDevice(device: device, address: network.address, label: label))
+        devices.append(AttachedDevice(device, address: network.address, label: label))
         continue
       }
       let device = try makeNetwork(network, index, attachments, &threads)
@@ -34,14 +34,16 @@ extension Board {
       )
     }
     if let vsock = configuration.vsock {
-      let device: any VirtioDevice =
+      let device: RemoteLink.Device =
         try attachments.isolated?.vsock
-        ?? Vsock(
-          attachments.sockets ?? VsockSockets(),
-          guestCID: vsock.cid,
-          threads: threads.take(1)
+        ?? .virtio(
+          Vsock(
+            attachments.sockets ?? VsockSockets(),
+            guestCID: vsock.cid,
+            threads: threads.take(1)
+          )
         )
-      devices.append(AttachedDevice(device: device, address: vsock.address, label: vsock.text))
+      devices.append(AttachedDevice(device, address: vsock.address, label: vsock.text))
     }
     if let balloon = configuration.balloon {
       let device = try Balloon(
@@ -56,15 +58,17 @@ extension Board {
       devices.append(AttachedDevice(device: console, address: nil, label: console.name))
     }
     if configuration.hasEntropy {
-      let device: any VirtioDevice =
+      let device: RemoteLink.Device =
         attachments.isolated?.entropy
-        ?? Entropy(
-          limiter: configuration.entropyRate.map {
-            RateLimiter(RateLimit(bytes: $0), clock: attachments.clock)
-          },
-          threads: threads.take(1)
+        ?? .virtio(
+          Entropy(
+            limiter: configuration.entropyRate.map {
+              RateLimiter(RateLimit(bytes: $0), clock: attachments.clock)
+            },
+            threads: threads.take(1)
+          )
         )
-      devices.append(AttachedDevice(device: device, address: nil, label: device.name))
+      devices.append(AttachedDevice(device, address: nil, label: device.name))
     }
     return devices
   }

@@ -37,7 +37,7 @@ extension Board {
     for (index, disk) in configuration.disks.enumerated() {
       if let isolated = attachments.isolated {
         devices.append(
-          AttachedDevice(device: isolated.disks[index], address: disk.address, label: disk.path)
+          AttachedDevice(isolated.disks[index], address: disk.address, label: disk.path)
         )
         continue
       }

@@ -18,8 +18,9 @@ extension MachineConfiguration.Disk {
 }
 
 extension MachineConfiguration.Network {
-  /// The arguments after `serve`, for a process that has our descriptors from `first` on.
-  func serveArguments(descriptorsFrom first: Int32) -> [String] {
+  /// The arguments after `serve`, for a process that has our descriptors from `first` on; with `address` for one that
+  /// tells the guest its address itself.
+  func serveArguments(descriptorsFrom first: Int32, address: MACAddress? = nil) -> [String] {
     var text: String
     switch link {
     case .tap(let name): text = "tap=\(escaped(name))"
@@ -29,6 +30,7 @@ extension MachineConfiguration.Network {
       text = "fd=" + moved.joined(separator: ":")
     }
     if let mtu { text += ",mtu=\(mtu)" }
+    if let address { text += ",mac=\(address)" }
     text += limitText(receiveLimit, bytes: "rx-bytes", operations: "rx-packets")
     text += limitText(sendLimit, bytes: "tx-bytes", operations: "tx-packets")
     return ["net", text]

@@ -2,6 +2,7 @@ public import DeviceModel
 import GuestMemory
 public import Logging
 public import PCI
+import Virtio
 
 /// A PCI function in a process of its own, as the server of whatever protocol drives it.
 ///
@@ -143,7 +144,10 @@ public final class HostedFunction {
   }
 
   /// Puts the function back to how it was at power-on, configuration included; it keeps its memory.
-  public func reset() { function.resetWhole() }
+  public func reset() {
+    function.resetWhole()
+    (function as? PCITransport)?.noteState()
+  }
 
   /// The peer has gone: resets the function, and lets go of all that was the peer's.
   public func release() {

@@ -59,6 +59,22 @@ public struct InflightRegion: Sendable {
     memory.ringWord16(at: part &+ 8) != 0
   }
 
+  /// Makes the part of a queue as in a new region.
+  func clear(_ queue: Int) {
+    guard (0..<queueCount).contains(queue) else { return }
+    let stride = Self.stride(queueSize: queueSize, isPacked: isPacked)
+    let part = GuestAddress(UInt64(queue) * stride)
+    // First: with it, the part is not in use, however much of the rest is left.
+    memory.setRingWord16(0, at: part &+ 8)
+    try? memory.zero(part, count: stride)
+  }
+
+  /// Makes all of it as new, whatever kind of queues it was for before.
+  func clear() {
+    let count = Self.byteCount(queueCount: queueCount, queueSize: queueSize, isPacked: true)
+    try? memory.zero(GuestAddress(0), count: min(count, memory.regions.first?.count ?? 0))
+  }
+
   private static func stride(queueSize: UInt16, isPacked: Bool) -> UInt64 {
     let count =
       isPacked

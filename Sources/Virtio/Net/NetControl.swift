@@ -22,12 +22,14 @@ struct NetControl: ~Copyable {
   private let shared: NetShared
   private let features: VirtioFeatures
   private let log: LimitedLog
+  private let signals: VirtioSignals
   private var chain: DescriptorChain
 
   init(_ shared: NetShared, _ activation: VirtioActivation) {
     self.shared = shared
     features = activation.features
     log = activation.signals.log
+    signals = activation.signals
     chain = DescriptorChain(in: activation.memory)
   }
 
@@ -43,6 +45,8 @@ struct NetControl: ~Copyable {
       if let answer {
         log.warning("network command of \(count) bytes refused: \(answer)")
       }
+      // Whoever takes over must not find the command done and its effect gone.
+      if answer == nil { signals.stateChanged() }
       chain.write(answer == nil ? Self.ok : Self.error)
       queue.complete(chain, written: 1)
     }

@@ -25,11 +25,14 @@ extension PCITransport {
       // just moved.
       guard offset % PCILayout.notifyMultiplier == 0 else { return }
       controller.notify(Int(offset / PCILayout.notifyMultiplier))
-    } else if let offset = layout.common.position(offset) {
+      return
+    }
+    if let offset = layout.common.position(offset) {
       writeCommon(value, offset, width)
     } else if let offset = layout.configuration.position(offset) {
       controller.writeConfiguration(value, offset: offset, width: width)
     }
+    controller.keeper?.keep()
   }
 
   private func readCommon(_ offset: UInt64, _ width: Int) -> UInt64 {

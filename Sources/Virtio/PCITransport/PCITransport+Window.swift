@@ -17,6 +17,7 @@ extension PCITransport {
   /// Writes a configuration register; one of the window's data then writes the BAR.
   public func writeConfiguration(_ value: UInt32, _ offset: Int, width: Int) {
     configuration.write(value, offset, width: width)
+    defer { controller.keeper?.keep() }
     guard isWindowData(offset), let access = windowAccess else { return }
     writeAnywhere(UInt64(configuration.read(dataOffset, width: access.width)), access)
   }

@@ -33,6 +33,11 @@ extension VirtioDeviceController {
           maximumSize: registers.queues[index].maximumSize
         )
       }
+      if let keeper {
+        // In this order: what is enabled and not in the notes begins anew.
+        keeper.keep()
+        keeper.forget(index, isPacked: wanted.contains(.packedRing))
+      }
       return index
     }
   }
@@ -57,6 +62,8 @@ extension VirtioDeviceController {
         return (index, registers.queues[index])
       }
       guard let (index, registers) = queue else { return }
+      // Before anything is taken: whoever finds a queue that is not enabled forgets what it has under way.
+      keeper?.keep()
       // A parked device finds it when its memory is back.
       guard transition.activity == .active else {
         if registers.size > registers.maximumSize {

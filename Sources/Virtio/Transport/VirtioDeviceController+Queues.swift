@@ -89,7 +89,7 @@ extension VirtioDeviceController {
     _ index: Int,
     features: VirtioFeatures
   ) -> VirtqueueConfiguration {
-    VirtqueueConfiguration(
+    var configuration = VirtqueueConfiguration(
       index: index,
       size: queue.size,
       descriptorTable: GuestAddress(queue.descriptorTable),
@@ -98,6 +98,8 @@ extension VirtioDeviceController {
       features: features,
       kick: kicks[index]
     )
+    configuration.inflight = keeper?.region(isPacked: configuration.isPacked)
+    return configuration
   }
 
   /// Checks a queue's size and place, for the kind of ring that `features` choose.

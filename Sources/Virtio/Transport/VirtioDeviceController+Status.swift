@@ -35,6 +35,11 @@ extension VirtioDeviceController {
         queues: registers.queues.map { QueueRegisters(maximumSize: $0.maximumSize) }
       )
     }
+    if let keeper {
+      // In this order: what is enabled and not in the notes begins anew.
+      keeper.keep { $0.status = [] }
+      keeper.forgetAll()
+    }
     // Last, since a driver that reads 0 here may begin anew (4.1.4.3.1, 2.4.2).
     signals.reset()
   }
@@ -68,6 +73,8 @@ extension VirtioDeviceController {
     if signals.insert(new).contains(.needsReset) {
       signals.announceNeededReset()
     } else {
+      // Before anything is taken: whoever finds a driver that is not ready forgets what is under way.
+      keeper?.keep()
       activate(&transition)
     }
   }

@@ -25,6 +25,7 @@ public final class VirtioDeviceController: Sendable {
   private let offer: Atomic<UInt64>
   let transition = Mutex(Transition())
   private let currentMemory: Mutex<GuestMemory>
+  private let currentKeeper = Mutex<VirtioStateKeeper?>(nil)
   let registers: Mutex<Registers>
 
   /// Whether the device is active, and where its queues stood when it was last stopped for a while.
@@ -93,6 +94,12 @@ public final class VirtioDeviceController: Sendable {
 
   /// The guest's RAM, as it is now.
   var memory: GuestMemory { currentMemory.withLock { $0 } }
+
+  /// Who keeps the state for another process, if somebody does.
+  var keeper: VirtioStateKeeper? {
+    get { currentKeeper.withLock { $0 } }
+    set { currentKeeper.withLock { $0 = newValue } }
+  }
 
   func setMemory(_ memory: GuestMemory) { currentMemory.withLock { $0 = memory } }
 

@@ -87,6 +87,12 @@ public final class Vsock: VirtioDevice {
   /// Ends the thread; connections stay, and go on with the next activation.
   public func suspend() { workers.stop() }
 
+  /// Has the guest told that its connections, which were another device's, are gone (5.10.6.7).
+  public func restore(_ state: [UInt8]) throws(VirtioStateError) {
+    guard state.isEmpty else { throw .badDevice("\(state.count) bytes where there are none") }
+    shared.requestReset()
+  }
+
   /// Serves the queue no more.
   public func resetQueue(_ index: Int) { workers.stopQueue(index) }
 

@@ -80,6 +80,11 @@ final class FunctionStateDriver {
     rig.transport.pause()
     let state = try VirtioFunctionState(bytes: rig.transport.savedState.bytes)
     try other.transport.restore(state)
+    use(other)
+  }
+
+  /// Goes on with another function.
+  func use(_ other: FunctionStateRig) {
     box.rig = other
     rig = other
   }

@@ -15,7 +15,7 @@ import Virtio
 /// when the guest enables them anew.
 public final class VfioUserFunction: RemotePCIFunction {
   /// Who serves it.
-  private enum Presence: UInt8 {
+  enum Presence: UInt8 {
     /// A server, which the guest has set up.
     case present
     /// Nobody.
@@ -24,28 +24,32 @@ public final class VfioUserFunction: RemotePCIFunction {
     case returned
   }
 
-  private struct Setup: ~Copyable {
+  struct Setup: ~Copyable {
     var interrupts: VfioUserInterrupts
     /// The server's, while it has our memory and our eventfds.
     var connection: VfioUserLink?
     var isStopped = false
+    /// Whether the next server has to forget what it finds: another driver's, or what the guest has reset since.
+    var owesReset: Bool
+    /// Whether the guest was told that nobody is there, so that it has to set up the next one anew.
+    var hasFailed = false
   }
 
   /// What messages call the function.
   public let name: String
   let shape: VfioUserShape
-  private let remote: VfioUserRemote
-  private let registers: VfioUserRegisters
-  private let doorbells: VfioUserDoorbells
-  private let memory: Mutex<GuestMemory?>
+  let remote: VfioUserRemote
+  let registers: VfioUserRegisters
+  let doorbells: VfioUserDoorbells
+  let memory: Mutex<GuestMemory?>
   /// Signalled at ends of interrupts that the server has to be told of, for the reader.
   private let signalledEnds = Mutex<EventFD?>(nil)
-  private let presence = Atomic(Presence.gone.rawValue)
-  private let log: LimitedLog
-  private let logger: Logger
+  let presence = Atomic(Presence.gone.rawValue)
+  let log: LimitedLog
+  let logger: Logger
   // Held while the server is asked for what concerns all of the function. Lock order: this one before those of the
   // doorbells, the line and MSI-X.
-  private let setup: Mutex<Setup>
+  let setup: Mutex<Setup>
 
   /// Puts the function of `remote` on a board.
   ///
@@ -65,7 +69,8 @@ public final class VfioUserFunction: RemotePCIFunction {
           line: wiring.line,
           msix: registers.msix,
           hasPin: remote.shape.hasPin
-        )
+        ),
+        owesReset: remote.takesOver
       )
     )
   }
@@ -119,6 +124,7 @@ public final class VfioUserFunction: RemotePCIFunction {
         return 0
       }
     }
+    // What was asked of one that died is asked again of the next.
     let command = configuration.command
     if command.contains(.memorySpace) {
       // The guest has set up what another server serves now.
@@ -165,7 +171,7 @@ public final class VfioUserFunction: RemotePCIFunction {
   }
 
   /// Has the reader wait for what it has to tell.
-  private func noteEnds(_ setup: borrowing Setup) {
+  func noteEnds(_ setup: borrowing Setup) {
     let ends = setup.interrupts.ends
     signalledEnds.withLock { $0 = ends }
     // It looks anew before it waits.
@@ -189,10 +195,19 @@ public final class VfioUserFunction: RemotePCIFunction {
     }
   }
 
-  /// Writes to the server, without waiting for it.
+  /// Writes to the server; waits for it only where another may have to do it, since it died.
   public func writeBAR(_ value: UInt64, _ access: BusAccess) {
     guard isPresent, isInside(access) else { return }
+    let takesOver = remote.takesOver
     _ = ask(otherwise: 0) { connection throws(VfioUserError) in
+      if takesOver {
+        try connection.writeRegion(
+          UInt32(access.region),
+          offset: access.offset,
+          Self.bytes(value, access.width)
+        )
+        return 0
+      }
       try connection.postRegion(
         UInt32(access.region),
         offset: access.offset,
@@ -216,13 +231,19 @@ public final class VfioUserFunction: RemotePCIFunction {
     otherwise: UInt64,
     _ body: (VfioUserLink) throws(VfioUserError) -> UInt64
   ) -> UInt64 {
-    guard let connection = remote.connection else { return otherwise }
-    do throws(VfioUserError) {
-      return try body(connection)
-    } catch {
-      report(error)
-      return otherwise
+    var last: VfioUserLink?
+    // Each server that ends is another's turn; there are only so many.
+    while let connection = remote.connection(after: last) {
+      do throws(VfioUserError) {
+        return try body(connection)
+      } catch {
+        report(error)
+        if case .refused = error { return otherwise }
+        guard remote.takesOver else { return otherwise }
+        last = connection
+      }
     }
+    return otherwise
   }
 
   /// Says that the server refuses something; an end is said once, by who reads.
@@ -243,7 +264,10 @@ public final class VfioUserFunction: RemotePCIFunction {
   /// Has the server reset the device; the guest finds it as at power-on.
   public func reset() {
     setup.withLock { setup in
-      guard let connection = setup.connection else { return }
+      guard let connection = setup.connection else {
+        setup.owesReset = true
+        return
+      }
       do throws(VfioUserError) {
         let deadline = connection.deadline
         try setup.interrupts.leave(connection, deadline)
@@ -260,6 +284,7 @@ public final class VfioUserFunction: RemotePCIFunction {
         presence.store(Presence.present.rawValue, ordering: .releasing)
       } catch {
         report(error)
+        setup.owesReset = true
       }
     }
   }
@@ -290,88 +315,5 @@ public final class VfioUserFunction: RemotePCIFunction {
     }
     presence.store(Presence.gone.rawValue, ordering: .releasing)
     memory.withLock { $0 = nil }
-  }
-}
-
-/// What comes from the server's end, on the thread of its reader.
-extension VfioUserFunction {
-  /// Hands the board to a server.
-  ///
-  /// - Throws: ``VfioUserError``; the connection is to be ended.
-  func start(_ connection: VfioUserLink, isFirst: Bool) throws(VfioUserError) {
-    let deadline = connection.deadline
-    guard let memory = memory.withLock({ $0 }) else { return }
-    try setup.withLock { (setup) throws(VfioUserError) in
-      guard !setup.isStopped else { return }
-      try share(memory, connection, deadline)
-      doorbells.set(try bells(connection, deadline))
-      setup.connection = connection
-      let isMSIXEnabled = registers.isMSIXEnabled
-      try setup.interrupts.choose(messages: isMSIXEnabled, connection, deadline)
-      noteEnds(setup)
-      let new: Presence = isFirst ? .present : .returned
-      presence.store(new.rawValue, ordering: .releasing)
-    }
-  }
-
-  /// Forgets a server that is gone.
-  func lose() {
-    presence.store(Presence.gone.rawValue, ordering: .releasing)
-    setup.withLock { setup in
-      setup.connection = nil
-      setup.interrupts.forget()
-      noteEnds(setup)
-      doorbells.set([])
-      registers.reset()
-    }
-  }
-
-  /// Reads or writes the guest's memory for the server.
-  func serve(_ request: VfioUserRequest) -> Result<VfioUserReply, VfioUserRefusal> {
-    memory.withLock { memory in
-      guard let memory else { return .failure(VfioUserRefusal(errorNumber: ENODEV)) }
-      // PCI 3.0, 6.2.2: a function that is no bus master does not access memory.
-      guard configuration.command.contains(.busMaster) else {
-        return .failure(VfioUserRefusal(errorNumber: ENODEV))
-      }
-      do throws(GuestMemoryError) {
-        switch request {
-        case .readDMA(let access):
-          // At most as much as a message may carry, which was checked.
-          let data = try memory.read(at: GuestAddress(access.address), count: Int(access.count))
-          return .success(.dma(access, data))
-        case .writeDMA(let access, let data):
-          try memory.write(data, at: GuestAddress(access.address))
-          return .success(.wroteDMA(access))
-        default: return .failure(VfioUserRefusal(errorNumber: ENOTSUP))
-        }
-      } catch {
-        log.warning("server: \(error)")
-        return .failure(VfioUserRefusal(errorNumber: EFAULT))
-      }
-    }
-  }
-
-  private func share(
-    _ memory: GuestMemory,
-    _ connection: VfioUserLink,
-    _ deadline: UInt64
-  ) throws(VfioUserError) {
-    guard let file = memory.file.borrow({ $0.rawValue }) else {
-      preconditionFailure("guest memory without a file")
-    }
-    for region in memory.regions {
-      let map = VfioUserDMAMap(
-        flags: VfioUserDMAMap.readFlag | VfioUserDMAMap.writeFlag,
-        offset: region.fileOffset,
-        address: region.start.rawValue,
-        size: region.count
-      )
-      try connection.tell(
-        .mapDMA(map, hasDescriptor: true),
-        descriptors: [file],
-        deadline: deadline
-      )
-    }
   }
 }

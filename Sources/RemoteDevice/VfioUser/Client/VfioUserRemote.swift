@@ -10,19 +10,29 @@ import Synchronization
 public final class VfioUserRemote: RemoteFunctionMaker {
   /// Where the server is, and how it is treated.
   public struct Options: Sendable {
-    /// Where the server listens.
-    public var path: String
+    /// Where connections to the server come from.
+    public var source: any ConnectionSource
     /// The device's name in log lines and of its thread, such as `remote0`.
     public var name: String
     /// How long a server may take for one thing that is asked of it, in seconds.
     public var patience = 5
     /// Where all messages are recorded, if they are.
     public var recorder: MessageRecorder?
+    /// Whether a server goes on where the one before it stopped: the guest's accesses then wait for it.
+    public var takesOver: Bool
+    /// How long the guest's accesses wait for a server to take over, in seconds; then the device has failed.
+    public var takeoverPatience = 10
 
     /// Describes the device of the server at `path`.
     public init(path: String, name: String) {
-      self.path = path
+      self.init(source: ListeningPath(path), name: name, takesOver: false)
+    }
+
+    /// Describes the device of the server that `source` knows.
+    public init(source: any ConnectionSource, name: String, takesOver: Bool) {
+      self.source = source
       self.name = name
+      self.takesOver = takesOver
     }
   }
 
@@ -49,8 +59,11 @@ public final class VfioUserRemote: RemoteFunctionMaker {
   public var name: String { core.options.name }
   /// What the device is.
   var shape: VfioUserShape { core.shape }
-  /// The server, if one is there.
-  var connection: VfioUserLink? { core.connection }
+  /// Whether a server goes on where the one before it stopped.
+  var takesOver: Bool { core.options.takesOver }
+
+  /// A server to talk to that is another than `last`; waits for one that takes over.
+  func connection(after last: VfioUserLink?) -> VfioUserLink? { core.connection(after: last) }
 
   /// Makes the function of a board.
   ///

@@ -56,17 +56,34 @@ public final class VfioUserServer {
 
   /// Serves `device`, which belongs to the server from now on, as a virtio function.
   ///
-  /// - Throws: `SystemError` if the host has no descriptor or thread left.
-  public convenience init(_ device: any VirtioDevice, logger: Logger) throws {
+  /// - Parameters:
+  ///   - device: The device.
+  ///   - features: What is offered beside the features of the device's type.
+  ///   - state: Where its state is kept for another process, and where that of one before may be: the first
+  ///     client then finds the function as that one left it. For one client; `nil` for none.
+  ///   - logger: Where to say what a driver did wrong.
+  /// - Throws: `SystemError` if the host has no descriptor or thread left, or `VirtioStateError` for a state
+  ///   that is none of this device's.
+  public convenience init(
+    _ device: any VirtioDevice,
+    features: VirtioFeatures = .common,
+    state: VirtioStateFile? = nil,
+    logger: Logger
+  ) throws {
     try self.init(logger: logger) { wiring in
-      try PCITransport(
+      let transport = try PCITransport(
         device,
         memory: wiring.memory,
         line: wiring.line,
         messages: wiring.messages,
         doorbells: wiring.doorbells,
+        features: features,
         logger: wiring.logger
       )
+      if let state, try transport.keepState(in: state) {
+        logger.notice("\(device.name): goes on where another process stopped")
+      }
+      return transport
     }
   }
 

@@ -94,6 +94,8 @@ final class VfioUserSession {
   func close() {
     hub.disconnect(0)
     pinTrigger = nil
+    // What is kept stays as it is, however much is reset here.
+    (function.function as? PCITransport)?.leaveState()
     function.release()
     memory.removeAll()
   }

@@ -1,0 +1,90 @@
+import GuestMemory
+import HostOS
+import Logging
+import RemoteDevice
+import Virtio
+
+/// The process of one device of a machine: this same program, as `apus serve`.
+///
+/// For a machine with PCI it serves the whole device over vfio-user, and keeps its state in a file of ours, which its
+/// successor finds. One with registers in memory only has the device here, and its queues over vhost-user.
+struct IsolatedProcess {
+  let name: String
+  let supervisor: DeviceSupervisor
+  private let isFunction: Bool
+  // Open for as long as a process may be started.
+  private let state: GuestMemory?
+
+  /// The number of the first descriptor that a device itself is given.
+  static func firstDescriptor(_ configuration: MachineConfiguration) -> Int32 {
+    DeviceProgram.socketNumber + (configuration.transport == .pci ? 2 : 1)
+  }
+
+  /// Starts a process.
+  ///
+  /// - Parameters:
+  ///   - name: The device's name.
+  ///   - arguments: What follows `serve`, up to for whom.
+  ///   - descriptors: What the device itself is given.
+  ///   - configuration: The machine.
+  /// - Throws: `SystemError` if the host has no descriptor, thread or memory left.
+  init(
+    _ name: String,
+    _ arguments: [String],
+    descriptors: [Int32] = [],
+    of configuration: MachineConfiguration
+  ) throws(SystemError) {
+    let logger = Logger(label: "apus")
+    let socket = "fd:\(DeviceProgram.socketNumber)"
+    var all = ["apus", "serve"] + arguments
+    var handed: [Int32] = []
+    isFunction = configuration.transport == .pci
+    if isFunction {
+      let memory = try GuestMemory(count: VirtioStateFile.byteCount)
+      guard let file = memory.file.borrow({ $0.rawValue }) else {
+        preconditionFailure("memory of our own without a file")
+      }
+      handed = [file]
+      all += ["--vfio-user", socket, "--state", "fd:\(DeviceProgram.socketNumber + 1)"]
+      if !configuration.offersPackedRings { all.append("--no-packed-rings") }
+      state = memory
+    } else {
+      all += ["--vhost-user", socket]
+      state = nil
+    }
+    all += ["--log-level", logger.logLevel.rawValue, "--supervised"]
+    self.name = name
+    supervisor = try DeviceSupervisor(
+      name,
+      DeviceProgram("/proc/self/exe", all, descriptors: handed + descriptors),
+      logger: logger
+    )
+  }
+
+  /// Connects to the process.
+  ///
+  /// - Throws: `MachineError` if it is of no use, `SystemError` if the host fails.
+  func connect(
+    _ kind: VhostUserKind,
+    _ recorder: MessageRecorder?,
+    _ prepare: (inout VhostUserRemote.Options) -> Void = { _ in }
+  ) throws -> RemoteLink.Device {
+    let logger = Logger(label: name)
+    do {
+      guard isFunction else {
+        var options = VhostUserRemote.Options(kind, source: supervisor, name: name)
+        options.recorder = recorder
+        prepare(&options)
+        return .virtio(try VhostUserRemote(options, logger: logger))
+      }
+      var options = VfioUserRemote.Options(source: supervisor, name: name, takesOver: true)
+      options.patience = 10
+      options.recorder = recorder
+      return .function(try VfioUserRemote(options, logger: logger))
+    } catch let error as VhostUserBackEndError {
+      throw MachineError.isolatedDevice(name, reason: supervisor.failure ?? "\(error)")
+    } catch let error as VfioUserError {
+      throw MachineError.isolatedDevice(name, reason: supervisor.failure ?? "\(error)")
+    }
+  }
+}

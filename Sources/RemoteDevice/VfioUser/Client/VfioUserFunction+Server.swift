@@ -1,0 +1,124 @@
+import DeviceModel
+import Glibc
+import GuestMemory
+import HostOS
+import Logging
+import PCI
+import Synchronization
+import Virtio
+
+/// What comes from the server's end, on the thread of its reader.
+extension VfioUserFunction {
+  /// Hands the board to a server.
+  ///
+  /// - Throws: ``VfioUserError``; the connection is to be ended.
+  func start(_ connection: VfioUserLink, isFirst: Bool) throws(VfioUserError) {
+    let deadline = connection.deadline
+    guard let memory = memory.withLock({ $0 }) else { return }
+    try setup.withLock { (setup) throws(VfioUserError) in
+      guard !setup.isStopped else { return }
+      if remote.takesOver, setup.owesReset, shape.canReset {
+        try connection.tell(.reset, deadline: deadline)
+      }
+      setup.owesReset = false
+      try share(memory, connection, deadline)
+      let bells = try bells(connection, deadline)
+      doorbells.set(bells)
+      setup.connection = connection
+      let isMSIXEnabled = registers.isMSIXEnabled
+      try setup.interrupts.choose(messages: isMSIXEnabled, connection, deadline)
+      noteEnds(setup)
+      let isSetUp = isFirst || remote.takesOver && !setup.hasFailed
+      setup.hasFailed = false
+      let new: Presence = isSetUp ? .present : .returned
+      presence.store(new.rawValue, ordering: .releasing)
+      logger.debug("\(name): the server has the guest's memory")
+      guard remote.takesOver, !isFirst else { return }
+      // What was signalled to or by the one before may have reached nobody.
+      for bell in bells { bell.event.signal() }
+      guard isMSIXEnabled, let msix = registers.msix else { return }
+      for vector in 0..<msix.vectorCount { msix.signal(vector) }
+    }
+  }
+
+  /// A server is gone that another takes over from: everything stays as the guest has set it up.
+  func awaitAnother() {
+    setup.withLock { setup in
+      setup.connection = nil
+      setup.interrupts.forget()
+      noteEnds(setup)
+    }
+  }
+
+  /// Nobody has taken over: the function is gone, as one that was pulled out.
+  func fail() {
+    presence.store(Presence.gone.rawValue, ordering: .releasing)
+    setup.withLock { setup in
+      setup.hasFailed = true
+      // What the guest did meanwhile has reached nobody.
+      setup.owesReset = true
+      registers.reset()
+    }
+  }
+
+  /// Forgets a server that is gone.
+  func lose() {
+    presence.store(Presence.gone.rawValue, ordering: .releasing)
+    setup.withLock { setup in
+      setup.connection = nil
+      setup.interrupts.forget()
+      noteEnds(setup)
+      doorbells.set([])
+      registers.reset()
+    }
+  }
+
+  /// Reads or writes the guest's memory for the server.
+  func serve(_ request: VfioUserRequest) -> Result<VfioUserReply, VfioUserRefusal> {
+    memory.withLock { memory in
+      guard let memory else { return .failure(VfioUserRefusal(errorNumber: ENODEV)) }
+      // PCI 3.0, 6.2.2: a function that is no bus master does not access memory.
+      guard configuration.command.contains(.busMaster) else {
+        return .failure(VfioUserRefusal(errorNumber: ENODEV))
+      }
+      do throws(GuestMemoryError) {
+        switch request {
+        case .readDMA(let access):
+          // At most as much as a message may carry, which was checked.
+          let data = try memory.read(at: GuestAddress(access.address), count: Int(access.count))
+          return .success(.dma(access, data))
+        case .writeDMA(let access, let data):
+          try memory.write(data, at: GuestAddress(access.address))
+          return .success(.wroteDMA(access))
+        default: return .failure(VfioUserRefusal(errorNumber: ENOTSUP))
+        }
+      } catch {
+        log.warning("server: \(error)")
+        return .failure(VfioUserRefusal(errorNumber: EFAULT))
+      }
+    }
+  }
+
+  private func share(
+    _ memory: GuestMemory,
+    _ connection: VfioUserLink,
+    _ deadline: UInt64
+  ) throws(VfioUserError) {
+    guard let file = memory.file.borrow({ $0.rawValue }) else {
+      preconditionFailure("guest memory without a file")
+    }
+    for region in memory.regions {
+      let map = VfioUserDMAMap(
+        flags: VfioUserDMAMap.readFlag | VfioUserDMAMap.writeFlag,
+        offset: region.fileOffset,
+        address: region.start.rawValue,
+        size: region.count
+      )
+      try connection.tell(
+        .mapDMA(map, hasDescriptor: true),
+        descriptors: [file],
+        deadline: deadline
+      )
+    }
+  }
+}
