@@ -124,6 +124,21 @@ final class FakeRemoteDevice: Sendable {
     }
   }
 
+  /// Forgets what a driver has set (PCI 3.0, 6.2).
+  func reset() {
+    state.withLock { state in
+      for index in 0x04..<0x08 { state.registers[index] = 0 }
+      for (index, type) in Self.types.enumerated() {
+        state.registers.replaceSubrange(
+          (0x10 + 4 * index)..<(0x14 + 4 * index),
+          with: [UInt8(type), 0, 0, 0]
+        )
+      }
+      state.registers[0x0C] = 0
+      state.registers[0x3C] = 0
+    }
+  }
+
   /// The bytes of a register.
   func register(_ offset: Int, _ width: Int) -> UInt64 {
     state.withLock { state in

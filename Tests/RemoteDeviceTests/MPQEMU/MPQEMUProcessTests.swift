@@ -138,7 +138,7 @@ import TestSupport
     let folder = try TemporaryFolder()
     let path = folder.path(of: "pid")
     // One that never answers, and does not end by itself.
-    #expect(throws: MPQEMUError.unanswered(.readConfiguration, milliseconds: 300)) {
+    #expect(throws: MPQEMUError.unanswered(.writeConfiguration, milliseconds: 300)) {
       try MPQEMUDevice(
         MPQEMURemote(
           .command("sh -c 'echo $$ > \(path); exec sleep 1000' {fd}"),

@@ -2,6 +2,7 @@ import DeviceModel
 import GuestMemory
 import HostOS
 import PCI
+import Synchronization
 import Testing
 import TestSupport
 
@@ -172,6 +173,23 @@ import TestSupport
     rig.write(0xFFFF_FFFE, 0x30, 4)
     #expect(rig.read(0x30, 4) == 0)
     #expect(rig.device.register(0x30, 4) == 0)
+  }
+
+  /// As QEMU's is at the end of its start, whichever question it is at.
+  @Test(arguments: [1, 2, 3, 10, 15, 17, 20, 25])
+  func aRemoteThatIsResetWhileItIsAskedIsFoundWhole(question: Int) throws {
+    let count = Atomic(0)
+    let rig = try Rig { device in
+      { message in
+        if count.add(1, ordering: .relaxed).newValue == question { device.reset() }
+        return device.answer(message)
+      }
+    }
+    #expect(rig.proxy.configuration.bars.map(\.size) == [0x100, 0x1000, 0x10000])
+    #expect(rig.read(0x3C, 1) == 0)
+    let bar = UInt64(0x10)
+    #expect(rig.read(Int(bar), 4) == rig.device.register(Int(bar), 4))
+    #expect(rig.read(Int(bar), 4) & ~0xFF != 0)
   }
 
   @Test func aResetPutsTheHeaderBack() throws {

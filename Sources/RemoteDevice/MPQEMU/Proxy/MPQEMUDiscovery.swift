@@ -1,4 +1,5 @@
 import DeviceModel
+import HostOS
 import PCI
 
 /// What a remote's device is: its identity, its BARs and its pin, as its registers say.
@@ -14,6 +15,23 @@ struct MPQEMUDiscovery {
   /// - Throws: ``MPQEMUError`` if it fails, ``MPQEMUProxyError`` for what cannot be part of a machine.
   init(_ link: MPQEMULink) throws {
     let registers = Registers(link: link)
+    // QEMU's remote answers before its start is over, which ends with a reset of the whole machine as soon as there
+    // is nothing to answer: what was written by then is lost, and a BAR that was being sized looks like none.
+    for _ in 0..<Self.tries {
+      let isMarked = try registers.mark()
+      let found = Result { try Self(reading: registers) }
+      if isMarked, (try? registers.isMarked) == false { continue }
+      self = try found.get()
+      try registers.write(0, Register.interruptLine, 1)
+      return
+    }
+    self = try Self(reading: registers)
+  }
+
+  // A start has one end.
+  private static var tries: Int { 3 }
+
+  private init(reading registers: Registers) throws {
     let vendor = try registers.read(0x00, 2)
     let device = try registers.read(0x02, 2)
     guard vendor != 0, vendor != 0xFFFF else { throw MPQEMUProxyError.noDevice }
@@ -80,6 +98,32 @@ struct MPQEMUDiscovery {
     func write(_ value: UInt32, _ offset: Int, _ width: Int) throws(MPQEMUError) {
       try link.ask(.writeConfiguration(.init(offset, width: width, value: value)))
     }
+
+    /// Notes something in a register that is the driver's, which a reset of the device takes away.
+    ///
+    /// - Returns: Whether the register keeps it.
+    func mark() throws(MPQEMUError) -> Bool {
+      try write(Self.sign, Register.interruptLine, 1)
+      for _ in 0..<Self.pauses {
+        // The remote finds nothing to answer, unless the host is so busy that it does not get to look.
+        var list = PollList()
+        list.wait(timeout: Self.pause)
+        guard try !isMarked else { continue }
+        try write(Self.sign, Register.interruptLine, 1)
+        return try isMarked
+      }
+      return true
+    }
+
+    /// Whether it is still there.
+    var isMarked: Bool {
+      get throws(MPQEMUError) { try read(Register.interruptLine, 1) == Self.sign }
+    }
+
+    private static var sign: UInt32 { 0xA5 }
+    private static var pauses: Int { 5 }
+    // In milliseconds.
+    private static var pause: Int32 { 10 }
 
     /// A register's value, and which of its bits take a one.
     func size(_ index: Int) throws(MPQEMUError) -> (type: UInt32, mask: UInt32) {
