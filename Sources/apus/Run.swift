@@ -48,16 +48,22 @@ struct Run: ParsableCommand {
   )
   var boot = BootOption.auto
 
-  @Option(help: ArgumentHelp("Virtual processors, 1 to 64.", valueName: "n"))
-  var cpus = 1
+  @Option(
+    help: ArgumentHelp(
+      "Virtual processors, 1 to 64. (default: 1, or what the machine to restore has)",
+      valueName: "n"
+    )
+  )
+  var cpus: Int?
 
   @Option(
     help: ArgumentHelp(
-      "Guest memory, such as 512M; K, M, G and T are powers of 1024.",
+      "Guest memory, such as 512M; K, M, G and T are powers of 1024. "
+        + "(default: 512M, or what the machine to restore has)",
       valueName: "size"
     )
   )
-  var memory = ByteSize(bytes: 512 << 20)
+  var memory: ByteSize?
 
   @Flag(help: "Take guest memory from the host's pool of huge pages.")
   var hugepages = false
@@ -291,7 +297,11 @@ struct Run: ParsableCommand {
 
   mutating func run() throws {
     LineLogHandler.install(logLevel, program: "apus")
-    let configuration = self.configuration
+    var configuration = self.configuration
+    if let size = try Self.explaining({ try Machine.restoredSize(of: configuration) }) {
+      if cpus == nil { configuration.processorCount = size.processorCount }
+      if memory == nil { configuration.memory = size.memory }
+    }
     if dryRun {
       let text = try Self.explaining { try Machine.describe(configuration) }
       try FileIO.writeAll(STDOUT_FILENO, Array(text.utf8))
@@ -337,8 +347,8 @@ struct Run: ParsableCommand {
     configuration.bootProtocol = boot.bootProtocol
     configuration.initialFiles = initrd.flatMap { BootRequest.files(in: $0) }
     configuration.commandLine = append
-    configuration.processorCount = cpus
-    configuration.memory = memory.bytes
+    if let cpus { configuration.processorCount = cpus }
+    if let memory { configuration.memory = memory.bytes }
     configuration.usesHugePages = hugepages
     configuration.disks = disks.map(\.disk)
     configuration.networks = networks.map(\.network)

@@ -95,8 +95,8 @@ import TestSupport
       return try program.finish()
     }
     let second = try await Program.run(
-      ["run", "--restore", saved, "--cpus", "\(boot.cpus)", "--memory", boot.memory]
-        + ["--accel", boot.accelerator] + boot.disks.flatMap { ["--disk", $0] }
+      ["run", "--restore", saved, "--accel", boot.accelerator]
+        + boot.disks.flatMap { ["--disk", $0] }
     )
 
     #expect(first.code == 0, "\(first)")

@@ -17,7 +17,7 @@ import Testing
     let saved = folder.path(of: "saved")
     let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))
     let devices = [
-      "--accel", "kvm", "--debug-exit", "--memory", "64M", "--disk", disk, "--log-level", "error",
+      "--accel", "kvm", "--debug-exit", "--disk", disk, "--log-level", "error",
     ]
     let kernel = try Given.saving()
     // Saved twice on its way, each time in the middle of its work.
@@ -25,7 +25,7 @@ import Testing
     for (round, step) in [3, 9].enumerated() {
       let how =
         round == 0
-        ? [kernel, "--irqchip", mode.rawValue]
+        ? [kernel, "--irqchip", mode.rawValue, "--memory", "64M"]
         : ["--restore", saved]
       let ended = try await Program.drive(["run"] + how + devices + ["--save", saved]) { program in
         try program.expect("step \(step)")

@@ -74,6 +74,19 @@ public enum Machine {
     return try SavedMachine.interruptState(at: path)
   }
 
+  /// How much memory, in bytes, and how many processors the machine has that `configuration` restores; `nil` if
+  /// it restores none.
+  ///
+  /// - Throws: ``MachineError/savedMachine(path:reason:)``, and what keeps such a machine from being restored.
+  public static func restoredSize(
+    of configuration: MachineConfiguration
+  ) throws -> (memory: UInt64, processorCount: Int)? {
+    try configuration.validateSaving()
+    guard let path = configuration.restorePath else { return nil }
+    let summary = try SavedMachine.summary(at: path)
+    return (summary.memory, Int(summary.processorCount))
+  }
+
   /// Opens the files and sockets of `configuration` and lets go of them.
   ///
   /// For a machine that will run elsewhere: what is wrong with them is then known before.

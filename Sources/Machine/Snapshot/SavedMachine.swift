@@ -77,6 +77,13 @@ final class SavedMachine {
     return (try? FileIO.read(file.rawValue, atMost: magic.count)) == magic
   }
 
+  /// How large the machine at `path` is; nothing after that is looked at.
+  static func summary(at path: String) throws -> MachineSummary {
+    try explaining(path) {
+      try MachineSnapshot.summary(from: SnapshotReader(ReplacedFile.open(path, O_RDONLY)))
+    }
+  }
+
   /// The state of the interrupts of the machine at `path`; nothing after it is looked at.
   static func interruptState(at path: String) throws -> InterruptState {
     try explaining(path) {
