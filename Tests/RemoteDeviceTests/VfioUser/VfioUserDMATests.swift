@@ -76,6 +76,39 @@ import TestSupport
     #expect(try rig.client.receiveReply(9, id: later).payload.suffix(4) == [1, 0, 0, 0])
   }
 
+  /// As QEMU's processor does, which has to end an access before anything else is looked at.
+  @Test func aClientMayWantItsReplyBeforeItAnswers() throws {
+    final class Kept: Sendable { let dma = Mutex<DMAHandle?>(nil) }
+    let kept = Kept()
+    let rig = try VfioUserRig { wiring in
+      kept.dma.withLock { $0 = wiring.dma }
+      return Copier(wiring.dma)
+    }
+    try rig.client.greet()
+    try prepare(rig.client)
+    let dma = try #require(kept.dma.withLock { $0 })
+    let addresses: [UInt64] = [0x1100, 0x1200]
+    let threads = try addresses.map { address in
+      try TestThread {
+        let bytes = try? dma.read(at: GuestAddress(address), count: 4)
+        #expect(bytes == [1, 2, 3, UInt8(address >> 8 & 0xFF)])
+      }
+    }
+    var reads: [(id: UInt16, payload: [UInt8])] = []
+    for _ in addresses {
+      let read = try rig.client.receive()
+      #expect(read.command == 11 && !read.isReply)
+      reads.append((read.id, read.payload))
+    }
+    #expect(try rig.client.readRegion(0, 8, count: 4) == [0, 0, 0, 0])
+    // In the other order than they were asked.
+    for read in reads.reversed() {
+      let bytes: [UInt8] = [1, 2, 3, read.payload[1]]
+      try rig.client.send(11, read.payload + bytes, flags: 1, id: read.id)
+    }
+    for thread in threads { thread.join() }
+  }
+
   @Test func memoryIsReachedOverTheTwinSocket() throws {
     let rig = try makeRig()
     let text = #"{"capabilities":{"max_msg_fds":8,"twin_socket":{"supported":true}}}"#

@@ -6,8 +6,9 @@ import Synchronization
 /// A connection to a client, over which both ends ask.
 ///
 /// The server's thread takes requests and replies to them. Any thread may ask for memory, that one included
-/// in the middle of a request: it waits for the reply with the connection's lock held, and keeps the requests that come
-/// meanwhile for the server's thread. Where there is a twin socket, replies come over that.
+/// in the middle of a request. Whoever reads keeps the requests that come for the server's thread, and hands
+/// replies to who waits for them; no lock is held over the wait, so that the client gets its replies meanwhile: it may
+/// need one before it answers. Where there is a twin socket, we ask over that, one thread at a time.
 final class VfioUserConnection: DMAPeer {
   /// What came.
   enum Incoming: ~Copyable {
@@ -16,12 +17,19 @@ final class VfioUserConnection: DMAPeer {
     case end
   }
 
-  /// A socket for what we ask, used with the connection's lock held.
-  private final class Twin: @unchecked Sendable {
-    // Sendable: see above.
-    var channel: VfioUserChannel
+  /// A socket for what we ask, of the thread that asks at the moment.
+  private final class Twin: Sendable {
+    let channel: Mutex<VfioUserChannel>
 
-    init(_ channel: consuming VfioUserChannel) { self.channel = channel }
+    init(_ channel: consuming sending VfioUserChannel) { self.channel = Mutex(channel) }
+  }
+
+  /// A question whose reply somebody waits for.
+  private struct Question {
+    let command: VfioUserCommand
+    /// Signalled with the reply.
+    let event: EventFD
+    var outcome: Result<VfioUserReply, VfioUserError>?
   }
 
   private struct State: ~Copyable {
@@ -29,12 +37,13 @@ final class VfioUserConnection: DMAPeer {
     var twin: Twin?
     var backlog = VfioUserBacklog()
     var hasEnded = false
+    var questions: [UInt16: Question] = [:]
     var nextID: UInt16 = 0
     var dataLimit = 1 << 20
     var failure: VfioUserError?
   }
 
-  // Held for as long as a reply is waited for, but not while a request is carried out.
+  // Never held over a wait.
   private let state: Mutex<State>
   /// How long the replies to one read or write are waited for, in nanoseconds.
   private let patience: UInt64
@@ -71,15 +80,10 @@ final class VfioUserConnection: DMAPeer {
       if let failure = state.failure { throw failure }
       try state.channel.flush()
       if state.channel.isSending { return .nothing }
-      if let packet = state.backlog.takeFirst() {
-        return .packet(packet)
-      }
-      if state.hasEnded { return .end }
-      switch try state.channel.receive() {
-      case .packet(let packet): return .packet(packet)
-      case .nothing: return .nothing
-      case .end: return .end
-      }
+      if let packet = state.backlog.takeFirst() { return .packet(packet) }
+      try receiveOrFail(&state)
+      if let packet = state.backlog.takeFirst() { return .packet(packet) }
+      return state.hasEnded ? .end : .nothing
     }
   }
 
@@ -105,12 +109,11 @@ final class VfioUserConnection: DMAPeer {
   /// Makes a socket of its own for what we ask, and returns the client's end of it.
   func makeTwin() throws(SystemError) -> OwnedFileDescriptor {
     let pair = try SocketPair()
-    let twin = Twin(VfioUserChannel(try pair.near.duplicated()))
+    var channel = VfioUserChannel(try pair.near.duplicated())
+    channel.receiver.allow(data: state.withLock { $0.dataLimit })
+    let twin = Twin(channel)
     let far = try pair.far.duplicated()
-    state.withLock { state in
-      twin.channel.receiver.allow(data: state.dataLimit)
-      state.twin = twin
-    }
+    state.withLock { $0.twin = twin }
     return far
   }
 
@@ -156,25 +159,20 @@ final class VfioUserConnection: DMAPeer {
     until end: UInt64
   ) throws(DMAError) -> VfioUserReply {
     do throws(VfioUserError) {
-      return try state.withLock { (state) throws(VfioUserError) in
+      let (id, twin, limit) = try state.withLock { (state) throws(VfioUserError) in
         if state.failure != nil || state.hasEnded { throw .ended }
-        defer { if !state.backlog.isEmpty || state.hasEnded { wake.signal() } }
-        let id = state.nextID
-        state.nextID &+= 1
-        if let twin = state.twin {
-          do throws(VfioUserError) {
-            return try ask(twin, request, id, dataLimit: state.dataLimit, until: end)
-          } catch {
-            // A client that means to go closes both.
-            guard error == .ended, !Self.hasHungUp(state.channel) else { throw error }
-            throw .lacks("the socket for replies any more")
-          }
-        }
-        try state.channel.send(request.message(id: id))
-        while true {
-          if let reply = try Self.receive(id, request.command, &state) { return reply }
-          try wait(state.channel, for: request.command, until: end)
-        }
+        // As many threads do not ask.
+        while state.questions[state.nextID] != nil { state.nextID &+= 1 }
+        defer { state.nextID &+= 1 }
+        return (state.nextID, state.twin, state.dataLimit)
+      }
+      guard let twin else { return try ask(request, id, until: end) }
+      do throws(VfioUserError) {
+        return try ask(twin, request, id, dataLimit: limit, until: end)
+      } catch {
+        // A client that means to go closes both.
+        guard error == .ended, !state.withLock({ Self.hasHungUp($0.channel) }) else { throw error }
+        throw .lacks("the socket for replies any more")
       }
     } catch {
       switch error {
@@ -189,29 +187,88 @@ final class VfioUserConnection: DMAPeer {
     }
   }
 
-  /// Takes what is there, up to the reply.
-  private static func receive(
+  private func ask(
+    _ request: VfioUserRequest,
     _ id: UInt16,
-    _ command: VfioUserCommand,
-    _ state: inout State
-  ) throws(VfioUserError) -> VfioUserReply? {
-    try state.channel.flush()
+    until end: UInt64
+  ) throws(VfioUserError) -> VfioUserReply {
+    let event: EventFD
+    do throws(SystemError) { event = try EventFD() } catch { throw .host(error) }
+    try state.withLock { (state) throws(VfioUserError) in
+      if state.failure != nil || state.hasEnded { throw .ended }
+      try state.channel.send(request.message(id: id))
+      state.questions[id] = Question(command: request.command, event: event)
+    }
     while true {
+      let (outcome, isSending) = try state.withLock { (state) throws(VfioUserError) in
+        // What was taken in for the server's thread is not shown by its socket.
+        defer { if !state.backlog.isEmpty || state.hasEnded { wake.signal() } }
+        if state.questions[id]?.outcome == nil, !state.hasEnded { try receiveOrFail(&state) }
+        let outcome = state.questions[id]?.outcome
+        if outcome != nil || state.hasEnded { state.questions[id] = nil }
+        if outcome == nil, state.hasEnded { throw .ended }
+        return (outcome, state.channel.isSending)
+      }
+      if let outcome { return try outcome.get() }
+      let now = MonotonicClock.nanoseconds
+      guard now < end else {
+        state.withLock { $0.questions[id] = nil }
+        throw .silent(request.command, seconds: Int(patience / 1_000_000_000))
+      }
+      var list = PollList()
+      _ = list.add(event.rawValue, for: .readable)
+      _ = list.add(socketNumber, for: isSending ? [.readable, .writable] : .readable)
+      list.wait(timeout: Int32(clamping: (end - now) / 1_000_000 + 1))
+      event.drain()
+    }
+  }
+
+  private func receiveOrFail(_ state: inout State) throws(VfioUserError) {
+    do throws(VfioUserError) {
+      try state.channel.flush()
+      try Self.receive(&state)
+    } catch {
+      // Nothing that comes after it is of any use to anybody.
+      if state.failure == nil { state.failure = error }
+      Self.end(&state)
+      throw error
+    }
+  }
+
+  /// Takes in what is there: requests for the server's thread, replies for who waits for them.
+  private static func receive(_ state: inout State) throws(VfioUserError) {
+    while !state.hasEnded {
       switch try state.channel.receive() {
-      case .nothing: return nil
-      case .end:
-        state.hasEnded = true
-        throw .ended
+      case .nothing: return
+      case .end: end(&state)
       case .packet(let packet):
-        if packet.header.isReply {
-          guard packet.header.id == id else {
-            throw .unexpectedReply(command: packet.header.command, id: packet.header.id)
-          }
-          return try packet.reply(to: command, dataLimit: state.dataLimit)
+        guard packet.header.isReply else {
+          try state.backlog.append(packet)
+          // One by one, unless a reply is waited for that may be behind it.
+          if state.questions.isEmpty { return }
+          continue
         }
-        try state.backlog.append(packet)
+        let id = packet.header.id
+        guard var question = state.questions[id], question.outcome == nil else {
+          throw .unexpectedReply(command: packet.header.command, id: id)
+        }
+        do throws(VfioUserError) {
+          let reply = try packet.reply(to: question.command, dataLimit: state.dataLimit)
+          question.outcome = .success(reply)
+        } catch {
+          guard case .refused = error else { throw error }
+          question.outcome = .failure(error)
+        }
+        state.questions[id] = question
+        question.event.signal()
       }
     }
+  }
+
+  /// Notes that nothing comes any more, for who waits.
+  private static func end(_ state: inout State) {
+    state.hasEnded = true
+    for question in state.questions.values { question.event.signal() }
   }
 
   private func ask(
@@ -221,17 +278,19 @@ final class VfioUserConnection: DMAPeer {
     dataLimit: Int,
     until end: UInt64
   ) throws(VfioUserError) -> VfioUserReply {
-    try twin.channel.send(request.message(id: id))
-    while true {
-      try twin.channel.flush()
-      switch try twin.channel.receive() {
-      case .end: throw .ended
-      case .packet(let packet):
-        guard packet.header.isReply, packet.header.id == id else {
-          throw .unexpectedReply(command: packet.header.command, id: packet.header.id)
+    try twin.channel.withLock { (channel) throws(VfioUserError) in
+      try channel.send(request.message(id: id))
+      while true {
+        try channel.flush()
+        switch try channel.receive() {
+        case .end: throw .ended
+        case .packet(let packet):
+          guard packet.header.isReply, packet.header.id == id else {
+            throw .unexpectedReply(command: packet.header.command, id: packet.header.id)
+          }
+          return try packet.reply(to: request.command, dataLimit: dataLimit)
+        case .nothing: try wait(channel, for: request.command, until: end)
         }
-        return try packet.reply(to: request.command, dataLimit: dataLimit)
-      case .nothing: try wait(twin.channel, for: request.command, until: end)
       }
     }
   }
