@@ -140,7 +140,8 @@ public final class IOUring {
 
   /// Whether ``take()`` would find a completion, told by shared memory alone.
   public var hasCompletions: Bool {
-    nextTaken < takenCount || hasReady || hasDue
+    // The kernel may note that something is due when it was done meanwhile.
+    pendingCount > 0 && (nextTaken < takenCount || hasReady || hasDue)
   }
 
   private var hasReady: Bool { unsafe apus_uring_count(ring) > 0 }
