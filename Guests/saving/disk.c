@@ -116,7 +116,7 @@ bool disk_transfer(bool is_write, uint64_t sector, void *buffer) {
   fence();
   store16(doorbell, 0);
   uint16_t wanted = (uint16_t)(index + 1);
-  for (uint64_t end = read_tsc() + 20000000ull * ticks_per_microsecond(); used.index != wanted;) {
+  for (uint64_t end = read_tsc() + 2000000000ull * ticks_per_microsecond(); used.index != wanted;) {
     if (read_tsc() > end) return false;
     pause();
   }

@@ -2,7 +2,9 @@
 // each with its own number, and reads them back. Each step is a line; a step that comes twice, or never, shows.
 #include "saving.h"
 
-enum { STEPS = 32 };
+// The longest wait, in microseconds. While the guest is saved its time-stamp counter may go on where the host's KVM cannot set it,
+// as a software one cannot; a wait that never ends is the host's to notice.
+enum { STEPS = 32, PATIENCE = 2000000000 };
 
 static volatile uint32_t timer_count;
 static uint32_t buffer[SECTOR / 4] __attribute__((aligned(SECTOR)));
@@ -60,10 +62,10 @@ void main(void) {
   for (uint32_t step = 0; step < STEPS; step++) {
     // At least one tick between two steps: a timer that does not go on holds everything up.
     uint32_t ticks = timer_count, interrupts = disk_interrupts;
-    check(wait_for(&timer_count, ticks + 1, 20000000), "the timer");
+    check(wait_for(&timer_count, ticks + 1, PATIENCE), "the timer");
     fill(step);
     check(disk_transfer(true, step, buffer), "a sector is written");
-    check(wait_for(&disk_interrupts, interrupts + 1, 20000000), "and says so");
+    check(wait_for(&disk_interrupts, interrupts + 1, PATIENCE), "and says so");
     for (unsigned i = 0; i < SECTOR / 4; i++) buffer[i] = 0;
     check(disk_transfer(false, step, buffer) && holds(step), "and read");
     print("step %u\n", step);
