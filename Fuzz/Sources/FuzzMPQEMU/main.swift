@@ -116,14 +116,6 @@ func drain(_ socket: Int32) throws {
   _ = try SocketIO.receive(socket, into: &bytes, from: 0, count: bytes.count, &batch)
 }
 
-func countOpen() -> Int {
-  guard let folder = opendir("/proc/self/fd") else { return 0 }
-  defer { closedir(folder) }
-  var count = 0
-  while readdir(folder) != nil { count += 1 }
-  return count
-}
-
 runFuzzer { count, arguments in
   // What is made once and kept.
   try? run(UnsafeBufferPointer(start: nil, count: 0))

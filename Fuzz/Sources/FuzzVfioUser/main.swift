@@ -138,14 +138,6 @@ func run(_ bytes: UnsafeBufferPointer<UInt8>) throws {
   try server.run(.connection(try pair.far.duplicated()), until: never.rawValue)
 }
 
-func countOpen() -> Int {
-  guard let folder = opendir("/proc/self/fd") else { return 0 }
-  defer { closedir(folder) }
-  var count = 0
-  while readdir(folder) != nil { count += 1 }
-  return count
-}
-
 // What the server makes once and keeps is there before anything is counted.
 [UInt8]([1, 13, 0, 1, 0]).withUnsafeBufferPointer { try? run($0) }
 runFuzzer { count, arguments in

@@ -119,14 +119,6 @@ func expectedDescriptors(_ request: UInt32, _ payload: [UInt8]) -> Int {
   }
 }
 
-func countOpen() -> Int {
-  guard let folder = opendir("/proc/self/fd") else { return 0 }
-  defer { closedir(folder) }
-  var count = 0
-  while readdir(folder) != nil { count += 1 }
-  return count
-}
-
 runFuzzer { count, arguments in
   LLVMFuzzerRunDriver(count, arguments) { data, size in
     let before = countOpen()
