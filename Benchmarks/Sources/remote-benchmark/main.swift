@@ -75,10 +75,12 @@ func makeTransport(
   _ memory: GuestMemory,
   _ wiring: Wiring
 ) throws -> PCITransport {
-  let block =
+  let source =
     path == "null"
-    ? Block(DiskSource(NullDisk(count: byteCount)), name: "disk")
-    : Block(try DiskImage(opening: path, DiskImage.Options()), name: "disk")
+    ? DiskSource(NullDisk(count: byteCount))
+    : DiskSource(try DiskImage(opening: path, DiskImage.Options()))
+  // As `apus serve` does.
+  let block = Block(source, name: "disk", polling: .adaptive)
   return try PCITransport(
     block,
     memory: memory,
