@@ -104,10 +104,15 @@ final class KernelPlane: MachinePlane {
   }
 
   var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { routes.messageRoutes }
+  var kernelSources: [GSI: Int] { lines.pairCounts }
   var lineReport: [InterruptRouter.LineReport] {
     let table = table.withLock { $0 }
+    let pairs = kernelSources
     return router.report.map { line in
       var line = line
+      let count = pairs[line.gsi] ?? 0
+      line.sources.total += count
+      line.sources.bound += count
       // The router's own routes lead into the kernel.
       if line.gsi.rawValue < KernelRoutes.pinCount { line.routes = table.routes[line.gsi] ?? [] }
       return line

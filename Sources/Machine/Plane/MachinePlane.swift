@@ -36,6 +36,9 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
   /// Messages that the kernel routes past ``router``, by GSI; any thread may ask.
   var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { get }
 
+  /// How many pairs of eventfds other processes drive each line with, past ``router``, by GSI; any thread may ask.
+  var kernelSources: [GSI: Int] { get }
+
   /// What became of the interrupts of a pin, if that is known here; any thread may ask.
   func counters(of pin: ControllerPin) -> InterruptCounters
 
@@ -59,6 +62,7 @@ protocol MachinePlane: MessageInterruptAllocator, DoorbellRegistry {
 
 extension MachinePlane {
   var kernelMessages: [(gsi: GSI, message: InterruptMessage)] { [] }
+  var kernelSources: [GSI: Int] { [:] }
   func counters(of pin: ControllerPin) -> InterruptCounters { InterruptCounters() }
   var lineReport: [InterruptRouter.LineReport] { router.report }
 

@@ -11,7 +11,8 @@ struct InterruptReport {
   /// Lines for a user.
   var text: String {
     var lines = ["interrupts (\(mode.rawValue)):"]
-    lines += plane.router.report.map { "  " + row($0) }
+    let pairs = plane.kernelSources
+    lines += plane.router.report.map { "  " + row($0, pairs[$0.gsi] ?? 0) }
     lines += plane.kernelMessages.map { gsi, message in
       "  \(gsi): \(Self.text(message)), delivered by KVM, which does not count"
     }
@@ -32,8 +33,12 @@ struct InterruptReport {
     }
   }
 
-  private func row(_ line: InterruptRouter.LineReport) -> String {
+  /// One GSI, with `pairs` sources that KVM alone knows of: it tells neither their levels nor their interrupts.
+  private func row(_ line: InterruptRouter.LineReport, _ pairs: Int) -> String {
     var counters = line.counters
+    var sources = line.sources
+    sources.total += pairs
+    sources.bound += pairs
     let routes = line.routes.map { route in
       if case .pin(.ioAPIC) = route, mode == .kernel { "KVM" } else { Self.text(route) }
     }
@@ -41,7 +46,7 @@ struct InterruptReport {
     return Self.row(
       line.gsi,
       isAsserted: line.isAsserted,
-      sources: line.sources,
+      sources: sources,
       to: routes,
       counters
     )

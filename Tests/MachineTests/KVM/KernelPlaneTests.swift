@@ -129,6 +129,27 @@ import Testing
     #expect(try requests(of: .ioapic) == 0)
   }
 
+  /// Nobody here is woken for it, but who looks at the interrupts finds it.
+  @Test func aLineOfAnotherProcessIsShown() throws {
+    func sources() -> [String] {
+      InterruptReport(mode: .kernel, plane: plane).text.split(separator: "\n")
+        .filter { $0.contains("GSI 20:") }
+        .map { String($0.split(separator: ";")[0]) }
+    }
+    let line = plane.makeResampledLine(
+      20,
+      on: InterruptEvents(plane.router, on: try InterruptEventLoop())
+    )
+    #expect(sources() == ["  GSI 20: low, 0 of 0 sources asserted, 0 bound"])
+    let (event, resample) = (try EventFD(), try EventFD())
+    try line.connect(event, resample: resample)
+    #expect(sources() == ["  GSI 20: low, 0 of 1 sources asserted, 1 bound"])
+    let saved = try #require(plane.lineReport.first { $0.gsi == GSI(20) })
+    #expect(saved.sources.total == 1 && saved.sources.bound == 1)
+    line.disconnect()
+    #expect(sources() == ["  GSI 20: low, 0 of 0 sources asserted, 0 bound"])
+  }
+
   @Test func aDeviceThatIsAssertedUntilTheEndFollowsItsRoute() throws {
     let source = try plane.makeLine(20)
     try source.bind {}

@@ -114,6 +114,13 @@ final class KernelLines: ResamplingController {
     }
   }
 
+  /// How many pairs each GSI has.
+  var pairCounts: [GSI: Int] {
+    state.withLock { state in
+      state.pairs.values.reduce(into: [:]) { $0[$1.gsi, default: 0] += 1 }
+    }
+  }
+
   /// Puts a pair where its GSI leads now; the kernel has forgotten that it held the line up, so the other process is asked.
   private func attachAgain(_ pair: Pair) {
     do throws(KVMError) {
