@@ -3,6 +3,7 @@
 
 #include <linux/fs.h>
 #include <linux/magic.h>
+#include <sys/resource.h>
 #include <sys/vfs.h>
 
 int apus_memfd_create(const char *name, unsigned int flags) {
@@ -149,6 +150,26 @@ int apus_is_in_memory(int fd) {
   struct statfs status;
   return fstatfs(fd, &status) == 0 &&
          (status.f_type == TMPFS_MAGIC || status.f_type == RAMFS_MAGIC);
+}
+
+int apus_is_resident(const void *start, size_t count) {
+  enum { page = 4096, batch = 64 };
+  unsigned char states[batch];
+  uintptr_t from = (uintptr_t)start & ~(uintptr_t)(page - 1);
+  uintptr_t end = (uintptr_t)start + count;
+  for (; from < end; from += (size_t)batch * page) {
+    size_t pages = (end - from + page - 1) / page;
+    if (pages > batch) pages = batch;
+    if (mincore((void *)from, pages * page, states) != 0) return 0;
+    for (size_t i = 0; i < pages; i++)
+      if (!(states[i] & 1)) return 0;
+  }
+  return 1;
+}
+
+long apus_major_faults(void) {
+  struct rusage usage;
+  return getrusage(RUSAGE_THREAD, &usage) == 0 ? usage.ru_majflt : 0;
 }
 
 int apus_o_direct(void) { return O_DIRECT; }

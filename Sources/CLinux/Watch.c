@@ -48,10 +48,11 @@ UNWATCHED static int mend(uintptr_t address) {
     uintptr_t last = first + page;
     if (first < start) first = start;
     if (last > end) last = end;
+    // Before anybody can read a zero, whoever looks afterwards finds it broken.
+    atomic_store(&ranges[i].broken, 1);
     long zeroes = syscall(SYS_mmap, first, last - first, PROT_READ | PROT_WRITE,
                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE, -1, 0);
     if (zeroes == -1) return 0;
-    atomic_store(&ranges[i].broken, 1);
     uint64_t one = 1;
     syscall(SYS_write, wake, &one, sizeof one);
     return 1;

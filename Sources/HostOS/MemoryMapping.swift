@@ -12,7 +12,7 @@ public struct MemoryMapping: ~Copyable, @unchecked Sendable {
   /// The length in bytes.
   public let count: Int
 
-  /// Maps `count` bytes of `descriptor` from `offset`, readable and writable, shared.
+  /// Maps `count` bytes of `descriptor` from `offset`, shared; readable, and writable unless said otherwise.
   ///
   /// - Parameters:
   ///   - descriptor: The file.
@@ -20,19 +20,21 @@ public struct MemoryMapping: ~Copyable, @unchecked Sendable {
   ///   - count: The length in bytes.
   ///   - reservingPages: Whether to fail now if the host could lack a page later; to be true for
   ///     huge pages, where a lack shows as a fatal signal at the first use.
+  ///   - isReadOnly: Whether it is only to be read, as the descriptor may be.
   /// - Throws: ``SystemError``, `ENOMEM` where the address space, the overcommit limit, or the pool of
   ///   huge pages is used up.
   public init(
     of descriptor: borrowing OwnedFileDescriptor,
     offset: Int = 0,
     count: Int,
-    reservingPages: Bool = false
+    reservingPages: Bool = false,
+    isReadOnly: Bool = false
   ) throws(SystemError) {
     // SAFETY: the kernel picks the address; nothing existing is replaced.
     let mapped = unsafe mmap(
       nil,
       count,
-      PROT_READ | PROT_WRITE,
+      isReadOnly ? PROT_READ : PROT_READ | PROT_WRITE,
       MAP_SHARED | (reservingPages ? 0 : MAP_NORESERVE),
       descriptor.rawValue,
       off_t(offset)

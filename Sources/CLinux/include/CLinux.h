@@ -87,6 +87,10 @@ static inline void apus_compiler_barrier(void) { __asm__ volatile("" ::: "memory
 int apus_lock_file(int fd, int exclusive);
 // Whether the file's bytes are in memory and nowhere else: tmpfs or ramfs (statfs(2)).
 int apus_is_in_memory(int fd);
+// How many pages the calling thread has waited for, which were read from a disk (getrusage(2), RUSAGE_THREAD).
+long apus_major_faults(void);
+// Whether all pages of a mapping from `start` on are in memory, so that reading them makes none (mincore(2)).
+int apus_is_resident(const void *start, size_t count);
 // `O_DIRECT`, whose value is another on each architecture.
 int apus_o_direct(void);
 // What direct I/O on the file needs (statx(2), STATX_DIOALIGN); -1 where the kernel does not tell.

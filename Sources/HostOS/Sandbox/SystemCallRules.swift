@@ -116,10 +116,13 @@ public enum SystemCallRules {
       "pwritev2",
       "fsync",
       "fdatasync",
-      "fallocate"
+      "fallocate",
+      "mincore"
     )
       // BLKGETSIZE64, BLKDISCARD, BLKZEROOUT.
       + [0x8008_1272, 0x1277, 0x127F].map { .allow("ioctl", .equals(1, $0)) }
+      // Of the thread itself.
+      + [.allow("getrusage", .equals(0, 1))]
   }
 
   /// Interfaces of the host (the kernel's `if_tun.h`): what they offload, and how long the header of a frame is.

@@ -67,6 +67,7 @@ public final class DiskImage: Sendable {
   /// Whether the log has been told that there is no ring for a queue.
   let isNoticed = Atomic(false)
   private let size: Atomic<UInt64>
+  private let mapping = Mutex<MappedFile?>(nil)
 
   /// Opens and locks the disk at `path`.
   public init(
@@ -117,6 +118,22 @@ public final class DiskImage: Sendable {
     let count = found / offsetAlignment * offsetAlignment
     size.store(count, ordering: .relaxed)
     return count
+  }
+
+  /// The file as it is mapped to be read, if it can be and has kept what it had.
+  ///
+  /// One for all queues, made anew when the file has grown or the mapping is used up.
+  func mappedFile() -> MappedFile? {
+    guard caching != .none else { return nil }
+    return mapping.withLock { mapped in
+      if let mapped {
+        // A file that became shorter once may do so again.
+        if mapped.isBroken { return nil }
+        if mapped.count >= count, !mapped.isUsedUp { return mapped }
+      }
+      mapped = try? MappedFile(descriptor, count: count)
+      return mapped
+    }
   }
 
   /// Locks the whole file, with some patience.

@@ -20,6 +20,7 @@ final class RingEngine: DiskEngine {
   private let requests: DiskRequests
   private let ring: IOUring
   private var inline: InlineTransfers
+  private var mapped: MappedReads
   // Ended while others were waited for.
   private var ended: [Int] = []
   // How many of the kernel's threads may copy beside this one.
@@ -40,7 +41,10 @@ final class RingEngine: DiskEngine {
     // The kernel rounds up to a power of 2.
     ring = try IOUring(capacity: requests.count, files: [image.descriptor.rawValue])
     completions = ring.descriptor
-    helperLimit = image.caching == .none || HostProcessors.count == 1 ? 0 : Self.helperLimit
+    mapped = MappedReads(image)
+    // What is on tmpfs is copied out of the mapping faster than the kernel's threads are woken.
+    let isHelped = image.caching != .none && !mapped.isOfMemory && HostProcessors.count > 1
+    helperLimit = isHelped ? Self.helperLimit : 0
   }
 
   let completions: Int32?
@@ -49,6 +53,7 @@ final class RingEngine: DiskEngine {
   var isBusy: Bool { ring.collectedCount > 0 || !ended.isEmpty || !unaligned.isEmpty }
 
   func start(_ index: Int) -> Bool {
+    if mapped.perform(&requests[index]) { return true }
     if isHelped(index) {
       push(index)
       // At once on a thread of the kernel's, while this one does the next.
@@ -56,9 +61,19 @@ final class RingEngine: DiskEngine {
       ring.enter()
       return false
     }
-    if inline.perform(&requests[index], with: calls) { return true }
+    let offset = requests[index].offset
+    if inline.perform(&requests[index], with: calls) {
+      noteRead(index, offset)
+      return true
+    }
     proceed(index)
     return false
+  }
+
+  /// Notes that what the request has read from `offset` on is in the page cache.
+  private func noteRead(_ index: Int, _ offset: UInt64) {
+    guard case .read = requests[index].action else { return }
+    mapped.note(offset, Int(requests[index].offset &- offset))
   }
 
   func submit() {
@@ -100,9 +115,11 @@ final class RingEngine: DiskEngine {
       } else if isDiscardOfDevice(requests[index], result) {
         if calls.perform(&requests[index]) { return index }
         proceed(index)
-      } else if requests[index].advance(result) {
-        return index
       } else {
+        let offset = requests[index].offset
+        let hasEnded = requests[index].advance(result)
+        noteRead(index, offset)
+        if hasEnded { return index }
         proceed(index)
       }
     }
