@@ -1,11 +1,12 @@
 /// Takes a device's state from bytes that ``StateWriter`` has made, or anybody.
 public struct StateReader {
-  private let bytes: [UInt8]
-  private var offset = 0
+  private var fields: FieldReader
+  private let count: Int
 
   /// Begins to read a state, which has to be of that version.
   public init(_ bytes: [UInt8], version known: UInt32) throws(DeviceStateError) {
-    self.bytes = bytes
+    fields = FieldReader(bytes)
+    count = bytes.count
     let version = try next(UInt32.self)
     guard version == known else { throw .version(UInt64(version), known: UInt64(known)) }
   }
@@ -27,7 +28,10 @@ public struct StateReader {
   public mutating func next<Word: FixedWidthInteger & UnsignedInteger>(
     _ type: Word.Type = Word.self
   ) throws(DeviceStateError) -> Word {
-    try take(Word.bitWidth / 8).reversed().reduce(0) { $0 << 8 | Word($1) }
+    guard let word = fields.take(type) else {
+      throw .truncated(at: count, count: Word.bitWidth / 8)
+    }
+    return word
   }
 
   /// The next truth value.
@@ -43,17 +47,14 @@ public struct StateReader {
     guard written == UInt64(count) else {
       throw .badValue("\(written) bytes where \(count) should be")
     }
-    return Array(try take(count))
+    guard let part = fields.take(count: count) else {
+      throw .truncated(at: self.count, count: count)
+    }
+    return part
   }
 
   /// Checks that all was read.
   public func end() throws(DeviceStateError) {
-    guard offset == bytes.count else { throw .trailing(bytes.count - offset) }
-  }
-
-  private mutating func take(_ count: Int) throws(DeviceStateError) -> ArraySlice<UInt8> {
-    guard count <= bytes.count - offset else { throw .truncated(at: bytes.count, count: count) }
-    defer { offset += count }
-    return bytes[offset..<offset + count]
+    guard fields.count == 0 else { throw .trailing(fields.count) }
   }
 }

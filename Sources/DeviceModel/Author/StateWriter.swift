@@ -1,7 +1,9 @@
 /// Puts a device's state into bytes, numbers in little-endian order.
 public struct StateWriter {
+  private var fields = FieldWriter()
+
   /// The bytes so far.
-  public private(set) var bytes: [UInt8] = []
+  public var bytes: [UInt8] { fields.bytes }
 
   /// Begins a state whose first word is `version`.
   public init(version: UInt32) { append(version) }
@@ -14,17 +16,15 @@ public struct StateWriter {
 
   /// Appends a number.
   public mutating func append(_ word: some FixedWidthInteger & UnsignedInteger) {
-    for shift in stride(from: 0, to: word.bitWidth, by: 8) {
-      bytes.append(UInt8(truncatingIfNeeded: word >> shift))
-    }
+    fields.append(word)
   }
 
   /// Appends a truth value.
-  public mutating func append(_ flag: Bool) { append(flag ? 1 as UInt8 : 0) }
+  public mutating func append(_ flag: Bool) { fields.append(flag) }
 
   /// Appends bytes, and how many.
   public mutating func append(_ bytes: [UInt8]) {
     append(UInt64(bytes.count))
-    self.bytes += bytes
+    fields.append(bytes)
   }
 }
