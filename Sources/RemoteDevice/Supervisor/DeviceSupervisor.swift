@@ -53,6 +53,13 @@ public final class DeviceSupervisor: ConnectionSource {
   /// How often the process died and was followed by another.
   public var restartCount: Int { keeper.state.withLock { $0.restarts } }
 
+  /// When the process that runs took over the device, on the monotonic clock in nanoseconds; `nil` if it has not yet.
+  public var servedSince: UInt64? {
+    keeper.state.withLock { state in
+      if case .running = state.phase { state.settledAt } else { nil }
+    }
+  }
+
   /// What the process has told of its sandbox; not to be believed of one that was taken over.
   public var sandbox: String? { keeper.state.withLock { $0.sandbox } }
 
@@ -124,12 +131,17 @@ public final class DeviceSupervisor: ConnectionSource {
   /// Takes the connection to the process, which there is once for each.
   public func connect() throws(SystemError) -> OwnedFileDescriptor? {
     keeper.change.drain()
-    return keeper.state.withLock { $0.connection.take() }
+    return keeper.state.withLock { state in
+      guard let connection = state.connection.take() else { return nil }
+      state.isTaken = true
+      return connection
+    }
   }
 
   /// Notes that the process serves the device.
   public func settle() {
     let isDecided = keeper.state.withLock { state -> EventFD? in
+      guard state.isTaken else { return nil }
       state.settledAt = MonotonicClock.nanoseconds
       guard let trial = state.trial, trial.isStarted else { return nil }
       state.trial = nil
@@ -140,13 +152,13 @@ public final class DeviceSupervisor: ConnectionSource {
 
   /// Has the process killed unless it ends by itself soon: it has closed its connection.
   public func abandon() {
-    keeper.state.withLock { $0.isAbandoned = true }
+    keeper.state.withLock { if $0.isTaken { $0.isAbandoned = true } }
     keeper.wake.signal()
   }
 
   /// Has the process killed, which hangs or broke the protocol.
   public func reject(_ reason: String) {
-    keeper.state.withLock { $0.complaint = $0.complaint ?? reason }
+    keeper.state.withLock { if $0.isTaken { $0.complaint = $0.complaint ?? reason } }
     keeper.wake.signal()
   }
 }

@@ -129,21 +129,44 @@ import Testing
   @Test func whoHangsIsKilledAndThatIsToldAsTheCause() throws {
     let supervisor = try supervise("trap '' TERM; while :; do sleep 1; done")
     let first = try #require(process(of: supervisor))
+    let socket = try connection(supervisor)
 
     supervisor.reject("no reply to GET_CONFIG within 10 s")
 
     #expect(process(of: supervisor, other: first) != nil)
     #expect(line("its process \(first) was killed: no reply to GET_CONFIG within 10 s"))
+    _ = consume socket
   }
 
   @Test func whoClosesItsConnectionAndGoesOnIsKilled() throws {
     let supervisor = try supervise("exec 3>&-; while :; do sleep 1; done")
     let first = try #require(process(of: supervisor))
+    _ = try connection(supervisor)
 
     supervisor.abandon()
 
     #expect(process(of: supervisor, other: first) != nil)
     #expect(line("its process \(first) was killed: it closed its connection and went on"))
+  }
+
+  /// Its user sees the end of a connection when it comes to it: by then the next process may be there.
+  @Test func whatIsSaidOfAProcessIsNotHeldAgainstTheNext() throws {
+    let supervisor = try supervise("exec sleep 100")
+    let first = try #require(process(of: supervisor))
+    let socket = try connection(supervisor)
+    kill(first, SIGKILL)
+    let second = try #require(process(of: supervisor, other: first))
+
+    supervisor.settle()
+    supervisor.abandon()
+    supervisor.reject("no reply to what the first was asked")
+
+    #expect(supervisor.servedSince == nil)
+    // Longer than who closes its connection may take to end.
+    #expect(!waitUntil(seconds: 2) { supervisor.phase != .running(second) })
+    #expect(supervisor.restartCount == 1)
+    #expect(!log.lines.contains { $0.contains("was killed") })
+    _ = consume socket
   }
 
   @Test func whoLeavesItsConnectionToAnotherProcessTakesThatWithIt() throws {
