@@ -18,6 +18,8 @@ struct ControlReport: Equatable, Sendable {
     var isIsolated = false
     /// How often its process was followed by another.
     var restarts = 0
+    /// When its process took over, on the host's monotonic clock in nanoseconds; `nil` if it has not yet.
+    var servedSince: UInt64?
     /// What its process is shut in by, as that tells it.
     var sandbox: String?
   }
@@ -63,6 +65,7 @@ struct ControlReport: Equatable, Sendable {
         + "\"state\":\(Self.quoted(device.state)),\"reason\":\(Self.quoted(device.reason)),"
         + "\"process\":\(device.process.map { "\($0)" } ?? "null"),"
         + "\"isolated\":\(device.isIsolated),\"restarts\":\(device.restarts),"
+        + "\"servedSince\":\(device.servedSince.map { "\($0)" } ?? "null"),"
         + "\"sandbox\":\(Self.quoted(device.sandbox))}"
     }
     let lines = lines.map { line in

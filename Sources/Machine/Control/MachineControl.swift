@@ -47,6 +47,7 @@ final class MachineControl: Sendable {
       }
       device.isIsolated = true
       device.restarts = process.restartCount
+      device.servedSince = process.servedSince
       device.sandbox = process.sandbox
       switch process.phase {
       case .running(let id): device.process = id

@@ -24,6 +24,7 @@ import Testing
   private var report: ControlReport {
     var disk = ControlReport.Device(name: "disk0", kind: "disk a \"b\"")
     (disk.process, disk.isIsolated, disk.restarts, disk.sandbox) = (17, true, 2, "in force: all")
+    disk.servedSince = 12_000_000_345
     var counters = InterruptCounters()
     counters.raised = 3
     return ControlReport(
@@ -85,7 +86,7 @@ import Testing
       try ask("inspect --json\n")
         == "ok\n{\"devices\":[{\"name\":\"disk0\",\"kind\":\"disk a \\\"b\\\"\",\"state\":\"running\","
         + "\"reason\":null,\"process\":17,\"isolated\":true,\"restarts\":2,"
-        + "\"sandbox\":\"in force: all\"}],\"interrupts\":[{\"gsi\":5,"
+        + "\"servedSince\":12000000345,\"sandbox\":\"in force: all\"}],\"interrupts\":[{\"gsi\":5,"
         + "\"routes\":[\"I/O APIC pin 5\"],\"raised\":3,\"delivered\":0,\"coalesced\":0,"
         + "\"ended\":0,\"resampled\":0,\"spurious\":0}]}\n"
     )
