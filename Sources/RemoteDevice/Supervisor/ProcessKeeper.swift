@@ -10,8 +10,9 @@ final class ProcessKeeper: Sendable {
     var phase = DeviceSupervisor.Phase.starting
     /// Our end of the connection to the process, until somebody takes it.
     var connection: OwnedFileDescriptor?
-    /// Whether somebody has taken it. What is said of a process before that is about the one before it, whose end its
-    /// user may see later than we do.
+    /// Whether somebody has taken it.
+    ///
+    /// What is said of a process before that is about the one before it, whose end its user may see later than we do.
     var isTaken = false
     /// When the process took over, on the monotonic clock.
     var settledAt: UInt64?
