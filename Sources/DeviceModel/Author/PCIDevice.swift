@@ -41,6 +41,16 @@ public protocol PCIDevice: AnyObject, Sendable {
   ///
   /// - Throws: ``DeviceStateError`` if that is no state of this device's, which is reset afterwards.
   func restore(_ state: [UInt8]) throws(DeviceStateError)
+
+  /// Goes on after ``save()`` where nobody else goes on from that state, or for the first time after ``restore(_:)``.
+  ///
+  /// For a device with threads or timers of its own; others need none.
+  func resume()
+}
+
+extension PCIDevice {
+  /// Has nothing to do: the device works only when its registers are accessed.
+  public func resume() {}
 }
 
 /// A kind of device: what it looks like, and how one is made.

@@ -13,6 +13,8 @@ public final class PCIDeviceFunction: PCIFunction {
   /// The function's MSI-X table, if it has vectors.
   public let msix: MSIX?
   private let pin: PCIInterruptPin
+  // The device's own state while it is paused.
+  let saved = Mutex<[UInt8]?>(nil)
   private let regions: [PCIRegion?]
 
   /// Makes a device of `model` in the process that has the guest's memory.

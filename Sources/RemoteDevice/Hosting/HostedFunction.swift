@@ -2,7 +2,6 @@ public import DeviceModel
 import GuestMemory
 public import Logging
 public import PCI
-import Virtio
 
 /// A PCI function in a process of its own, as the server of whatever protocol drives it.
 ///
@@ -17,6 +16,8 @@ public final class HostedFunction {
   public let doorbells: HostedDoorbells?
   private let dma = DMAHandle()
   private let windows: [PCIBARWindow]
+  // Whether the function goes on from a state that a peer brought, once it is resumed.
+  private var isRestored = false
   // What the function works on now.
   private var mapped: (memory: GuestMemory, mappings: [ObjectIdentifier])
 
@@ -146,8 +147,14 @@ public final class HostedFunction {
   /// Puts the function back to how it was at power-on, configuration included; it keeps its memory.
   public func reset() {
     function.resetWhole()
-    (function as? PCITransport)?.noteState()
+    isRestored = false
+    keeper?.noteState()
   }
+
+  /// Leaves the state as it is now to the process that takes over, if it is kept for one.
+  public func leaveState() { keeper?.leaveState() }
+
+  private var keeper: (any StateKeepingFunction)? { function as? any StateKeepingFunction }
 
   /// The peer has gone: resets the function, and lets go of all that was the peer's.
   public func release() {
@@ -155,6 +162,46 @@ public final class HostedFunction {
     messages?.removeAll()
     use(nil, mappedAs: GuestMemory(shared: []), [], nil)
   }
+
+  // MARK: Saving and restoring
+
+  /// Whether the function's state can be had, and put back.
+  public var canBeSaved: Bool { function is any SavedPCIFunction }
+
+  /// Stops the function where it stands; nothing of it touches memory until ``resume()``, whatever memory comes.
+  public func pause() { saved?.pause() }
+
+  /// Goes on.
+  public func resume() {
+    saved?.resume()
+    if isRestored { saved?.signalRestart() }
+    isRestored = false
+  }
+
+  /// The whole state of a function that is paused.
+  ///
+  /// - Throws: `PCIStateError` if it cannot be had.
+  public func saveState() throws(PCIStateError) -> [UInt8] {
+    guard let saved else { throw PCIStateError("the function keeps its state to itself") }
+    return try saved.saveState()
+  }
+
+  /// Puts a state into a function that is paused, and was reset.
+  ///
+  /// - Throws: `PCIStateError` if it is none of a function like this; the function is reset then.
+  public func restoreState(_ state: [UInt8]) throws(PCIStateError) {
+    guard let saved else { throw PCIStateError("the function takes no state") }
+    do throws(PCIStateError) {
+      try saved.restoreState(state)
+    } catch {
+      reset()
+      throw error
+    }
+    keeper?.noteState()
+    isRestored = true
+  }
+
+  private var saved: (any SavedPCIFunction)? { function as? any SavedPCIFunction }
 
   private func use(
     _ ranges: HostedMemory?,

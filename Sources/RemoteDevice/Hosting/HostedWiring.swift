@@ -28,3 +28,11 @@ public protocol GuestMemoryUser: AnyObject {
   /// lost or done twice.
   func replaceMemory(with memory: GuestMemory)
 }
+
+/// A function that keeps its state while it works, for the process that takes over when this one dies.
+public protocol StateKeepingFunction: AnyObject {
+  /// Keeps the state once more, after something else than the driver has changed it.
+  func noteState()
+  /// Leaves the state as it is now to whoever takes over; the function stands still from then on.
+  func leaveState()
+}

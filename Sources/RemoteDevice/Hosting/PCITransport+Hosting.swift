@@ -7,3 +7,5 @@ extension PCITransport: GuestMemoryUser {
     controller.replaceMemory(with: memory)
   }
 }
+
+extension PCITransport: StateKeepingFunction {}

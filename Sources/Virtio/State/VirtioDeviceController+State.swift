@@ -4,9 +4,10 @@ import Synchronization
 extension VirtioDeviceController {
   /// Stops the device where it stands; at return nothing of it touches guest memory, and nothing is under way.
   ///
-  /// Registers work meanwhile. Has no effect on a device that is not active.
+  /// Registers work meanwhile; memory may change.
   public func pause() {
     transition.withLock { transition in
+      transition.isHeld = true
       if transition.activity == .active { park(&transition) }
     }
   }
@@ -14,6 +15,7 @@ extension VirtioDeviceController {
   /// Goes on after ``pause()``, or after a state was restored.
   public func resume() {
     transition.withLock { transition in
+      transition.isHeld = false
       if transition.activity == .parked { resume(in: memory, &transition) }
     }
   }

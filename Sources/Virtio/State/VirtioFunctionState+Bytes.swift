@@ -26,19 +26,8 @@ extension VirtioFunctionState {
     writer.append(interruptStatus)
     writer.append(UInt16(queues.count))
     for queue in queues { Self.write(queue, to: &writer) }
-    writer.append(configuration.identity)
-    writer.append(UInt16(configuration.words.count))
-    for word in configuration.words {
-      writer.append(word.index)
-      writer.append(word.mask)
-      writer.append(word.value)
-    }
-    writer.append(UInt16(msix?.entries.count ?? 0))
-    for entry in msix?.entries ?? [] {
-      writer.append(entry.address)
-      writer.append(entry.data)
-      writer.append((entry.isMasked ? 1 : 0) | (entry.isPending ? 2 : 0) as UInt8)
-    }
+    writer.append(configuration)
+    writer.append(msix)
     writer.appendCounted(device)
     return writer.bytes
   }
@@ -66,35 +55,9 @@ extension VirtioFunctionState {
     for _ in 0..<(try Self.field("the number of queues", reader.take(UInt16.self))) {
       queues.append(try Self.field("a queue", Self.readQueue(&reader)))
     }
-    configuration = PCIConfigurationState(
-      identity: try Self.field("the identity", reader.take()),
-      words: []
-    )
-    for _ in 0..<(try Self.field("the number of registers", reader.take(UInt16.self))) {
-      let word = PCIConfigurationState.Word(
-        index: try Self.field("a register", reader.take()),
-        mask: try Self.field("a register", reader.take()),
-        value: try Self.field("a register", reader.take())
-      )
-      guard word.index < 1024 else { throw .badField("a register") }
-      configuration.words.append(word)
-    }
-    var entries: [MSIXState.Entry] = []
-    for _ in 0..<(try Self.field("the number of vectors", reader.take(UInt16.self))) {
-      let address: UInt64 = try Self.field("a vector", reader.take())
-      let data: UInt32 = try Self.field("a vector", reader.take())
-      let flags: UInt8 = try Self.field("a vector", reader.take())
-      guard flags < 4 else { throw .badField("a vector") }
-      entries.append(
-        MSIXState.Entry(
-          address: address,
-          data: data,
-          isMasked: flags & 1 != 0,
-          isPending: flags & 2 != 0
-        )
-      )
-    }
-    msix = entries.isEmpty ? nil : MSIXState(entries: entries)
+    configuration = try Self.field("the registers", reader.takeConfiguration())
+    let vectors = try Self.field("the vectors", reader.takeMSIX())
+    msix = vectors.entries.isEmpty ? nil : vectors
     device = try Self.field("the device's own state", reader.takeCounted())
     guard device.count <= Self.deviceLimit else { throw .badField("the device's own state") }
     guard reader.count == 0 else { throw .trailing(count: reader.count) }

@@ -13,7 +13,8 @@ extension VirtioDeviceController {
     transition.withLock { transition in
       if transition.activity == .active { park(&transition) }
       setMemory(memory)
-      if transition.activity == .parked { resume(in: memory, &transition) }
+      guard transition.activity == .parked, !transition.isHeld else { return }
+      resume(in: memory, &transition)
     }
   }
 

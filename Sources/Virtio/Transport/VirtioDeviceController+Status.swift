@@ -28,7 +28,7 @@ extension VirtioDeviceController {
   /// Stops the device and forgets what the driver wrote; the transition lock is held.
   func stop(_ transition: inout Transition) {
     device.reset()
-    transition = Transition()
+    transition = Transition(isHeld: transition.isHeld)
     for kick in kicks { kick.drain() }
     registers.withLock { registers in
       registers = Registers(

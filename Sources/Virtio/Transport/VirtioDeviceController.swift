@@ -32,11 +32,13 @@ public final class VirtioDeviceController: Sendable {
   struct Transition {
     enum Activity {
       case idle, active
-      /// The driver is ready, and the memory of its queues is not there.
+      /// The driver is ready, and the device is held, or the memory of its queues is not there.
       case parked
     }
 
     var activity = Activity.idle
+    /// Whether the device stays where it stands, whatever memory comes.
+    var isHeld = false
     var states: [Int: VirtqueueState] = [:]
   }
 
