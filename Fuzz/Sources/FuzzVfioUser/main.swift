@@ -1,6 +1,7 @@
 // Fuzzes the message stream of a vfio-user client: whatever it says, the server ends the session in bounded time, and nothing that
 // came with it stays open.
 import CFuzzer
+import DeviceModel
 import FuzzSupport
 import Glibc
 import GuestMemory
@@ -30,6 +31,22 @@ nonisolated(unsafe) let server = try VfioUserServer(
   Block(try makeDisk(), name: "disk", options: Block.Options(queueCount: 2)),
   logger: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }
 )
+
+/// The state of such a disk before any driver.
+nonisolated(unsafe) let savedState = try PCITransport(
+  Block(try makeDisk(), name: "disk", options: Block.Options(queueCount: 2)),
+  memory: memory,
+  line: NoLine(),
+  messages: HostedMessages(),
+  doorbells: HostedDoorbells(),
+  logger: Logger(label: "fuzz") { _ in SwiftLogNoOpLogHandler() }
+).savedState.bytes
+
+/// A pin that is wired to nothing.
+final class NoLine: InterruptLine {
+  func assert() {}
+  func deassert() {}
+}
 
 /// Words as they are on the wire.
 func words(_ list: [UInt64], of count: Int) -> [UInt8] {
@@ -93,7 +110,22 @@ func payload(_ command: UInt16, _ script: inout Script) -> [UInt8] {
     let count = Int(choice & 3)
     return words([UInt64(count)], of: 8)
       + (0..<count).flatMap { _ in access(&script).place + value(8, &script) }
-  case 16: return words([8, choice << 12], of: 4)
+  case 16:
+    // Probed, read or set: which state, mostly one that there is.
+    let action = [0x4_0000, 0x1_0000, 0x2_0000, 0x3_0000][Int(choice >> 6)] as UInt64
+    let number = choice & 7 == 7 ? choice >> 3 & 7 : choice & 7 == 6 ? 1 : 2
+    let data = choice >> 6 == 2 ? words([UInt64(script.byte() & 7), 0], of: 4) : []
+    return words([16, action | number], of: 4) + data
+  case 17: return words([choice == 0 ? 7 : 0x10_0008, choice << 4], of: 4)
+  case 18:
+    // What was saved last, whole or changed, or something else.
+    var data = choice & 1 == 0 ? savedState : (0..<choice).map { _ in script.byte() }
+    if choice & 6 == 2, !data.isEmpty {
+      let place = Int(script.byte()) | Int(script.byte()) << 8
+      data[place % data.count] ^= script.byte()
+    }
+    if choice & 6 == 4 { data = Array(data.prefix(Int(script.byte()) << 2)) }
+    return words([UInt64(data.count + 8), UInt64(data.count)], of: 4) + data
   default: return []
   }
 }

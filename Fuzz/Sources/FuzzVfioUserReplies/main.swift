@@ -131,6 +131,10 @@ final class Server: Sendable {
       let data = (0..<count).map { Self.registers[(start + $0) & 0xFF] }
       return (Array(payload.prefix(16)) + data, false)
     case 10: return (Array(payload.prefix(16)), false)
+    case 16:
+      guard payload.count >= 8 else { return ([], false) }
+      return (Array(payload.prefix(8)) + words([payload[4] == 1 ? 1 : 0, 0], of: 4), false)
+    case 17: return (words([24, 16], of: 4) + [UInt8](repeating: 7, count: 16), false)
     default: return ([], false)
     }
   }
@@ -213,6 +217,14 @@ func use(_ choices: UInt8) throws {
   function.writeConfiguration(choices & 1 == 0 ? 0x8000 : 0, 0x42, width: 2)
   if choices & 2 != 0 { function.reset() }
   _ = function.readBAR(BusAccess(region: 2, offset: 0x2000, width: 1))
+  if choices & 4 != 0, (try? remote.offersMigration()) == true,
+    let saved = function as? any SavedPCIFunction
+  {
+    saved.pause()
+    if let state = try? saved.saveState(), choices & 8 != 0 { try? saved.restoreState(state) }
+    saved.resume()
+    saved.signalRestart()
+  }
   function.barDidMove(0, to: nil)
   function.stop()
 }

@@ -4,6 +4,7 @@ import HostOS
 import PCI
 import RemoteDevice
 import Synchronization
+import Testing
 import TestSupport
 
 /// An author's device on a bus, in one of the ways in which it can run.
@@ -131,6 +132,27 @@ final class AuthorDeviceRig {
     waitUntil { [line, resampled] in
       line.isAsserted || (resampled.events?.event.drain() ?? 0) > 0
     }
+  }
+
+  /// Whether a machine could save it.
+  var canBeSaved: Bool { function is any SavedPCIFunction }
+
+  /// Saves the function as a machine does that ends, or goes on afterwards.
+  func save(goingOn: Bool = false) throws -> [UInt8] {
+    let function = try #require(function as? any SavedPCIFunction)
+    function.pause()
+    defer { if goingOn { function.resume() } }
+    return try function.saveState()
+  }
+
+  /// Has the function go on from a state.
+  func restore(_ state: [UInt8]) throws {
+    let function = try #require(function as? any SavedPCIFunction)
+    function.pause()
+    try function.restoreState(state)
+    bus.followConfiguration(at: address)
+    function.resume()
+    function.signalRestart()
   }
 
   private func place(_ bar: Int) -> UInt64? { bus.placements(at: address)[bar] }

@@ -1,4 +1,5 @@
 import GuestMemory
+import PCI
 import Testing
 import TestSupport
 
@@ -49,5 +50,41 @@ import TestSupport
     #expect(rig.read(0x18, 4) == 1)
     rig.write(0, 0x18, 4)
     #expect(rig.read(0x18, 4) == 0)
+  }
+
+  @Test(arguments: [Way.here, .vfioUser], [Way.here, .vfioUser])
+  func itGoesOnInAnotherPlace(_ from: Way, _ to: Way) throws {
+    let first = try AuthorDeviceRig(from)
+    first.write(0x1122_3344_5566_7788, 0, 8)
+    first.write(0xAB, 5, 1, bar: 2)
+    first.write(1, 0x18, 4)
+    #expect(first.waitForInterrupt())
+    let state = try first.save(goingOn: true)
+    #expect(first.read(0, 8) == 0x1122_3344_5566_7788)
+    // Where it was is a matter of the machine's; what is saved here is taken there if both are the same kind.
+    let second = try AuthorDeviceRig(to)
+    guard from == to else {
+      #expect(throws: PCIStateError.self) { try second.restore(state) }
+      return
+    }
+    try second.restore(state)
+    #expect(second.read(0, 8) == 0x1122_3344_5566_7788)
+    #expect(second.read(0, 1, bar: 2) == 0xAB)
+    #expect(second.read(0x18, 4) == 1)
+    #expect(second.waitForInterrupt())
+  }
+
+  @Test(arguments: [Way.here, .vfioUser])
+  func aStateThatIsNoneIsNotTaken(_ way: Way) throws {
+    let rig = try AuthorDeviceRig(way)
+    let state = try rig.save(goingOn: true)
+    for bad in [[], Array(state.dropLast()), state + [0], Array(state.prefix(6))] {
+      #expect(throws: PCIStateError.self) { try rig.restore(bad) }
+    }
+  }
+
+  @Test func aDeviceBehindTheMultiProcessProtocolKeepsItsStateToItself() throws {
+    let rig = try AuthorDeviceRig(.mpqemu)
+    #expect(!rig.canBeSaved)
   }
 }

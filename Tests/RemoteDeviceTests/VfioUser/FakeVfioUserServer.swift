@@ -37,6 +37,9 @@ final class FakeVfioUserServer: Sendable {
     var registers = [UInt8](repeating: 0, count: 4096)
     var connections = 0
     var replies: [(VfioUserHeader, [UInt8])] = []
+    /// What is left to read of the device's state, and what was written of one.
+    var outgoing = [UInt8](repeating: 0x5A, count: 3000)
+    var incoming: [UInt8] = []
   }
 
   /// The BAR that is memory.
@@ -294,9 +297,24 @@ final class FakeVfioUserServer: Sendable {
       let start = (access.region == 7 ? 0 : 2048) + Int(access.offset) % 1024
       held.withLock { $0.registers.replaceSubrange(start..<(start + data.count), with: data) }
       return .wroteRegion(access)
+    case .feature(let feature): return .feature(answer(feature))
+    case .readMigrationData(let question):
+      return held.withLock { held in
+        let part = Array(held.outgoing.prefix(Int(question.size)))
+        held.outgoing.removeFirst(part.count)
+        return .migrationData(VfioUserMigrationData(part))
+      }
+    case .writeMigrationData(let part): held.withLock { $0.incoming += part.data }
     default: break
     }
     return .done
+  }
+
+  private func answer(_ feature: VfioUserFeature) -> VfioUserFeature {
+    guard feature.number == VfioUserFeature.migration else { return feature }
+    var answer = feature
+    answer.data = [1, 0, 0, 0, 0, 0, 0, 0]
+    return answer
   }
 
   private func setInterrupts(

@@ -241,7 +241,7 @@ import Virtio
     #expect(try rig.client.readRegion(7, 3, count: 3) == [0x10, 0, 0])
     #expect(try rig.client.readRegion(0, 0x2000, count: 7) == [64, 0, 0, 0, 0, 0, 0])
     #expect(throws: Client.Failure.refused(25)) {
-      try rig.client.ask(16, Client.words(UInt32(8), UInt32(1 << 18 | 1)))
+      try rig.client.ask(16, Client.words(UInt32(8), UInt32(1 << 18 | 6)))
     }
     #expect(throws: Client.Failure.refused(95)) {
       try rig.client.ask(14, [])

@@ -28,6 +28,8 @@ extension VfioUserFunction {
       let isMSIXEnabled = registers.isMSIXEnabled
       try setup.interrupts.choose(messages: isMSIXEnabled, connection, deadline)
       noteEnds(setup)
+      // What the one before had under way it takes up, and ends, first: a state has nothing under way.
+      if setup.isPaused { try connection.change(to: .stop) }
       let isSetUp = isFirst || remote.takesOver && !setup.hasFailed
       setup.hasFailed = false
       let new: Presence = isSetUp ? .present : .returned

@@ -29,6 +29,8 @@ public final class VfioUserFunction: RemotePCIFunction {
     /// The server's, while it has our memory and our eventfds.
     var connection: VfioUserLink?
     var isStopped = false
+    /// Whether the device is to stand still, whoever serves it.
+    var isPaused = false
     /// Whether the next server has to forget what it finds: another driver's, or what the guest has reset since.
     var owesReset: Bool
     /// Whether the guest was told that nobody is there, so that it has to set up the next one anew.
@@ -152,7 +154,7 @@ public final class VfioUserFunction: RemotePCIFunction {
   }
 
   /// Has the server interrupt in the way that the guest has chosen.
-  private func chooseInterrupts() {
+  func chooseInterrupts() {
     setup.withLock { setup in
       guard let connection = setup.connection else { return }
       do throws(VfioUserError) {
@@ -247,7 +249,7 @@ public final class VfioUserFunction: RemotePCIFunction {
   }
 
   /// Says that the server refuses something; an end is said once, by who reads.
-  private func report(_ error: VfioUserError) {
+  func report(_ error: VfioUserError) {
     if case .refused = error { log.warning("server: \(error)") }
   }
 

@@ -65,6 +65,14 @@ public final class VfioUserRemote: RemoteFunctionMaker {
   /// A server to talk to that is another than `last`; waits for one that takes over.
   func connection(after last: VfioUserLink?) -> VfioUserLink? { core.connection(after: last) }
 
+  /// Whether the server's device can be saved with the machine, and restored.
+  ///
+  /// - Throws: ``VfioUserError`` for what the server did wrong.
+  public func offersMigration() throws(VfioUserError) -> Bool {
+    guard let connection = core.connection(after: nil) else { throw .ended }
+    return try connection.offersMigration()
+  }
+
   /// Makes the function of a board.
   ///
   /// - Throws: ``VfioUserError`` if the server does not take the board.

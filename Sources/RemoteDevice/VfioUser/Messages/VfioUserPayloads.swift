@@ -111,22 +111,6 @@ struct VfioUserDMAAccess: Equatable, Sendable {
   var count: UInt64
 }
 
-/// A property of a device that can be probed, read, or set (`vfio_device_feature`).
-struct VfioUserFeature: Equatable, Sendable {
-  /// The length in bytes, without data.
-  static var count: Int { 8 }
-  static var getFlag: UInt32 { 1 << 16 }
-  static var setFlag: UInt32 { 1 << 17 }
-  static var probeFlag: UInt32 { 1 << 18 }
-
-  var argumentSize: UInt32
-  var flags: UInt32
-  var data: [UInt8] = []
-
-  /// Which property.
-  var number: UInt16 { UInt16(truncatingIfNeeded: flags) }
-}
-
 /// A piece of a device's saved state.
 struct VfioUserMigrationData: Equatable, Sendable {
   /// The length in bytes, without data.
@@ -135,4 +119,20 @@ struct VfioUserMigrationData: Equatable, Sendable {
   var argumentSize: UInt32
   var size: UInt32
   var data: [UInt8] = []
+}
+
+extension VfioUserMigrationData {
+  /// A piece that has come or goes.
+  init(_ data: [UInt8]) {
+    self.init(
+      argumentSize: UInt32(Self.count + data.count),
+      size: UInt32(data.count),
+      data: data
+    )
+  }
+
+  /// Asks for so many bytes.
+  static func question(_ count: Int) -> Self {
+    Self(argumentSize: UInt32(Self.count + count), size: UInt32(count))
+  }
 }

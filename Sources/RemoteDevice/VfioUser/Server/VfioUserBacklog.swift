@@ -4,8 +4,8 @@ import HostOS
 ///
 /// Owned by a lock.
 struct VfioUserBacklog {
-  // The most that is kept; no client has so much under way.
-  private static var byteLimit: Int { 1 << 20 }
+  // The most that is kept; no client has so much under way. The longest message there can be is half of it.
+  private static var byteLimit: Int { 2 << 20 }
   private static var descriptorLimit: Int { 256 }
   private static var packetLimit: Int { 1024 }
 

@@ -121,6 +121,10 @@ extension VfioUserSession {
           + "\(access.region), which has 0x\(String(size, radix: 16))"
       )
     }
+    // A register may have the device do something.
+    guard migration.state == .running || access.region == VfioUserRegion.configuration else {
+      throw .refusal(EBUSY, "\(command): region \(access.region) while in \(migration.state)")
+    }
   }
 
   /// What a guest's instruction may do is one access; the rest is as many as it takes.

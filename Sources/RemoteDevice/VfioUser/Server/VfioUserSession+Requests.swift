@@ -38,11 +38,12 @@ extension VfioUserSession {
       return Answer(reply: .wroteRegions(UInt64(writes.count)))
     case .reset:
       function.reset()
+      endMigration()
       return Answer(reply: .done)
-    case .feature(let feature):
-      // As VFIO does for a feature that a device does not have.
-      throw .refusal(ENOTTY, "\(request.command): feature \(feature.number) is not offered")
-    case .readMigrationData, .writeMigrationData, .readDMA, .writeDMA, .version:
+    case .feature(let feature): return try handle(feature)
+    case .readMigrationData(let question): return try readMigrationData(question)
+    case .writeMigrationData(let part): return try writeMigrationData(part)
+    case .readDMA, .writeDMA, .version:
       throw .refusal(ENOTSUP, "\(request.command) is not offered")
     }
   }

@@ -1,7 +1,6 @@
 import DeviceModel
 import Glibc
 import HostOS
-import PCI
 import Virtio
 
 /// What one client has said since it connected, and what follows from it.
@@ -36,6 +35,8 @@ final class VfioUserSession {
   var memory: HostedMemory
   /// What the client can do; `nil` before its greeting.
   private(set) var capabilities: VfioUserCapabilities?
+  /// How far the client is with saving or restoring the device.
+  var migration = VfioUserMigration()
   /// What the pin signals, for a client that asks for a trial.
   var pinTrigger: EventFD?
   private var twin: OwnedFileDescriptor?
@@ -95,7 +96,7 @@ final class VfioUserSession {
     hub.disconnect(0)
     pinTrigger = nil
     // What is kept stays as it is, however much is reset here.
-    (function.function as? PCITransport)?.leaveState()
+    function.leaveState()
     function.release()
     memory.removeAll()
   }
