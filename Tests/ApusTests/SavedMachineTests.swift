@@ -50,6 +50,48 @@ import Testing
     #expect(!output.contains("FAIL"), "\(output)")
   }
 
+  /// The disk is another process's each time, which was never told of the one before.
+  @Test(.needsKVM) func aGuestGoesOnWithADiskBehindVfioUser() async throws {
+    let saved = folder.path(of: "saved")
+    let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))
+    let kernel = try Given.saving()
+    var output = ""
+    for round in 0..<2 {
+      let socket = folder.path(of: "s\(round)")
+      let devices = [
+        "--accel", "kvm", "--debug-exit", "--log-level", "error",
+        "--device", "vfio-user,socket=\(socket)",
+      ]
+      let ended = try await Program.onThread {
+        let server = try RunningProgram(
+          try Given.binary(),
+          ["serve", "disk", disk, "--vfio-user", socket]
+        )
+        try server.expect("serving", within: 30)
+        defer {
+          server.signal(SIGTERM)
+          _ = try? server.finish(within: 30)
+        }
+        let guest = try RunningProgram(
+          try Given.binary(),
+          round == 0
+            ? ["run", kernel, "--memory", "64M", "--save", saved] + devices
+            : ["run", "--restore", saved] + devices
+        )
+        if round == 0 {
+          try guest.expect("step 5", within: 60)
+          guest.signal(SIGUSR2)
+        }
+        return try guest.finish(within: 120)
+      }
+      #expect(ended.code == (round == 0 ? 0 : 1), "\(ended)")
+      output += ended.output
+    }
+    let lines = output.split(whereSeparator: \.isNewline).map(String.init)
+    #expect(lines.filter { $0.hasPrefix("step ") } == (0..<Self.steps).map { "step \($0)" })
+    #expect(!output.contains("FAIL"), "\(output)")
+  }
+
   @Test(.needsKVM) func aMachineOfOtherDevicesIsRefusedInOneLine() async throws {
     let saved = folder.path(of: "saved")
     let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))

@@ -100,17 +100,17 @@ extension Board {
     }
   }
 
-  /// Has all virtio devices finish what they have taken, and take nothing more.
-  func pauseDevices() { for transport in virtioFunctions { transport.pause() } }
+  /// Has all devices finish what they have taken, and take nothing more.
+  func pauseDevices() { for function in savedFunctions { function.pause() } }
 
-  /// Has virtio devices that were paused, or put back, go on.
-  func resumeDevices() { for transport in virtioFunctions { transport.resume() } }
+  /// Has devices that were paused, or put back, go on.
+  func resumeDevices() { for function in savedFunctions { function.resume() } }
 
-  /// Has virtio devices that were put back say what they may have said right before they were saved.
-  func signalDevices() { for transport in virtioFunctions { transport.signalRestart() } }
+  /// Has devices that were put back say what they may have said right before they were saved.
+  func signalDevices() { for function in savedFunctions { function.signalRestart() } }
 
-  private var virtioFunctions: [PCITransport] {
-    pci.functions.compactMap { $0.function as? PCITransport }
+  private var savedFunctions: [any SavedPCIFunction] {
+    pci.functions.compactMap { $0.function as? any SavedPCIFunction }
   }
 
   private func makeTransport(

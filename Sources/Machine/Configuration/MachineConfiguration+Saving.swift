@@ -3,7 +3,8 @@ extension MachineConfiguration {
   func validateSaving() throws(MachineError) {
     if restorePath != nil, kernel.isEmpty, onReset == .restart { throw .missingKernel }
     guard savePath != nil || restorePath != nil else { return }
-    if let remote = remotes.first {
+    // Whether a vfio-user server keeps the state of its device is known once it is connected to.
+    if let remote = remotes.first(where: { $0.kind != .vfioUser }) {
       throw .unsavedDevice(option: remote.text, remedy: "take that device away")
     }
     // What its driver has said of a console's ports is not kept, and it says it once.

@@ -66,7 +66,15 @@ enum RemoteLink {
     case .vfioUser:
       var options = VfioUserRemote.Options(path: remote.socket, name: name(index))
       options.recorder = recorder
-      return .function(try VfioUserRemote(options, logger: logger))
+      let device = try VfioUserRemote(options, logger: logger)
+      let isSaved = configuration.savePath != nil || configuration.restorePath != nil
+      guard try !isSaved || device.offersMigration() else {
+        throw MachineError.unsavedDevice(
+          option: remote.text,
+          remedy: "take that device away, or have a server that offers migration"
+        )
+      }
+      return .function(device)
     case .mpqemu(let process):
       return .function(
         try MPQEMUDevice(

@@ -86,7 +86,7 @@ final class MachineSaver {
       )
     }
     for (address, function) in board.pci.functions
-    where !(function is PCITransport || function is PCIHostBridge) {
+    where !(function is any SavedPCIFunction || function is PCIHostBridge) {
       throw SnapshotError.mismatch(
         "\(function.name) (PCI device \(address.device)) keeps a state that is not saved; take that device away"
       )
@@ -96,7 +96,9 @@ final class MachineSaver {
       let before = raisedCounts
       snapshot.interrupts = try processors.currentInterruptState(of: board.plane, mode)
       snapshot.platform = PlatformState(board)
-      snapshot.functions = board.pci.functions.map { FunctionState($0.address, $0.function) }
+      snapshot.functions = try board.pci.functions.map {
+        try FunctionState($0.address, $0.function)
+      }
       if raisedCounts == before { break }
     }
     snapshot.platform.clock = (try? vm.clock())?.nanoseconds

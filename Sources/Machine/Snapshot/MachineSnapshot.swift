@@ -32,6 +32,13 @@ struct MachineSnapshot: Equatable, Sendable {
           try copy.functions[index].code(&coder)
         }
       )
+      // What is longer than one section is may have as many as it takes.
+      var rest = (copy.functions[index].bytes ?? [])[...]
+      while !rest.isEmpty {
+        let piece = Array(rest.prefix(FunctionState.pieceSize))
+        rest = rest.dropFirst(piece.count)
+        try writer.write(.function, number: UInt32(copy.functions[index].slot), piece)
+      }
     }
     for index in copy.processors.indices {
       try writer.write(
@@ -58,6 +65,17 @@ struct MachineSnapshot: Equatable, Sendable {
       let section = try reader.read(.function, number: UInt32(function.slot))
       var state = FunctionState(slot: function.slot)
       try section.decode { (coder) throws(InterruptStateError) in try state.code(&coder) }
+      var left = state.byteCount
+      while left > 0 {
+        let piece = try reader.read(.function, number: UInt32(function.slot))
+        guard piece.bytes.count == min(left, FunctionState.pieceSize) else {
+          throw piece.invalid(
+            .invalid(field: "a piece's length of", value: UInt64(piece.bytes.count))
+          )
+        }
+        state.bytes?.append(contentsOf: piece.bytes)
+        left -= piece.bytes.count
+      }
       functions.append(state)
     }
     for number in 0..<summary.processorCount {

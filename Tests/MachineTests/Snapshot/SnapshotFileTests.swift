@@ -44,7 +44,10 @@ import Testing
       identity: 0x2_0001,
       words: [.init(index: 1, mask: 0xFF, value: 7)]
     )
-    snapshot.functions = [bridge]
+    snapshot.summary.functions.append(.init(slot: 3, vendorID: 1, deviceID: 3, name: "remote"))
+    var remote = FunctionState(slot: 3)
+    remote.bytes = [1, 2, 3]
+    snapshot.functions = [bridge, remote]
     return snapshot
   }
 
@@ -71,6 +74,16 @@ import Testing
   @Test func whatIsWrittenIsRead() throws {
     let snapshot = snapshot()
     #expect(try read(file(snapshot)) == snapshot)
+  }
+
+  @Test(arguments: [0, 1, 1 << 20, (2 << 20) + 5])
+  func aFunctionsOwnStateMayBeLongerThanASection(count: Int) throws {
+    var snapshot = snapshot()
+    snapshot.functions[1].bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31) }
+    let bytes = try file(snapshot)
+    #expect(try read(bytes) == snapshot)
+    guard count > 1 << 20 else { return }
+    #expect(throws: SnapshotError.self) { try read(Array(bytes.dropLast(1 << 20))) }
   }
 
   @Test func whatIsCutShortIsRefusedAtEachByte() throws {
