@@ -20,8 +20,8 @@ public enum DevicePeer: Hashable, Sendable {
 
   /// The peer's way in.
   enum Door: ~Copyable {
-    case vhostUser(VhostUserEndpoint)
-    case vfioUser(VhostUserEndpoint)
+    case vhostUser(PeerEndpoint)
+    case vfioUser(PeerEndpoint)
     case mpqemu(OwnedFileDescriptor)
   }
 
@@ -39,10 +39,10 @@ public enum DevicePeer: Hashable, Sendable {
   private static func endpoint(
     _ place: String,
     _ option: String
-  ) throws(UserError) -> VhostUserEndpoint {
+  ) throws(UserError) -> PeerEndpoint {
     do throws(SystemError) {
-      guard place.hasPrefix("fd:") else { return try VhostUserEndpoint(path: place) }
-      return try VhostUserEndpoint(adopting: descriptor(place))
+      guard place.hasPrefix("fd:") else { return try PeerEndpoint(path: place) }
+      return try PeerEndpoint(adopting: descriptor(place))
     } catch {
       let remedy =
         place.hasPrefix("fd:")

@@ -44,7 +44,7 @@ final class FakeBackEnd {
   /// - Throws: `SystemError`.
   init(at path: String, _ answers: [UInt32: Answer] = [:], floods: Bool = false) throws {
     let script = try Script(answers, floods: floods)
-    let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
+    let endpoint = HandedEndpoint(try PeerEndpoint(path: path))
     thread = try TestThread { script.run(endpoint) }
     self.script = script
   }

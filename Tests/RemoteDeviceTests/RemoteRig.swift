@@ -76,7 +76,7 @@ final class ServedDevice {
 
   init(_ device: any VirtioDevice, at path: String) throws {
     let stop = try EventFD()
-    let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
+    let endpoint = HandedEndpoint(try PeerEndpoint(path: path))
     let log = RecordedLog()
     server = try TestThread {
       guard let endpoint = endpoint.take() else { return }

@@ -30,7 +30,7 @@ final class VhostUserRig {
     let folder = try TemporaryFolder()
     let path = folder.path(of: "socket")
     let (stop, logger) = (try EventFD(), log.makeLogger())
-    let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
+    let endpoint = HandedEndpoint(try PeerEndpoint(path: path))
     server = try TestThread {
       let server = VhostUserServer(device, logger: logger)
       guard let endpoint = endpoint.take() else { return }
@@ -63,9 +63,9 @@ final class VhostUserRig {
 /// An endpoint on its way to another thread.
 final class HandedEndpoint: @unchecked Sendable {
   // Sendable: taken once, by a thread that starts after this was made.
-  private var endpoint: VhostUserEndpoint?
+  private var endpoint: PeerEndpoint?
 
-  init(_ endpoint: consuming VhostUserEndpoint) { self.endpoint = consume endpoint }
+  init(_ endpoint: consuming PeerEndpoint) { self.endpoint = consume endpoint }
 
-  func take() -> VhostUserEndpoint? { endpoint.take() }
+  func take() -> PeerEndpoint? { endpoint.take() }
 }

@@ -53,7 +53,7 @@ final class AuthorDeviceRig {
       }
     case .vfioUser:
       let path = folder.path(of: "socket")
-      let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
+      let endpoint = HandedEndpoint(try PeerEndpoint(path: path))
       server = try TestThread {
         guard let endpoint = endpoint.take() else { return }
         do {

@@ -102,7 +102,7 @@ import TestSupport
       throws: VfioUserError.badMessageSize(
         command: 10,
         size: header.size,
-        limit: VfioUserReceiver.greetingLimit
+        limit: VfioUserHeader.sizeLimit
       )
     ) { _ = try Self.packet(&channel) }
   }

@@ -23,7 +23,7 @@ final class VfioUserRig {
     let folder = try TemporaryFolder()
     let path = folder.path(of: "socket")
     let (stop, logger) = (try EventFD(), log.makeLogger())
-    let endpoint = HandedEndpoint(try VhostUserEndpoint(path: path))
+    let endpoint = HandedEndpoint(try PeerEndpoint(path: path))
     server = try TestThread {
       guard let endpoint = endpoint.take(),
         let server = try? VfioUserServer(logger: logger, makeFunction)

@@ -36,7 +36,7 @@ final class MPQEMULink: Sendable {
     self.wake = wake
     self.logger = logger
     var channel = MPQEMUChannel(socket)
-    channel.tap = tap
+    channel.record(tap)
     state = Mutex(State(channel: channel))
   }
 

@@ -9,12 +9,8 @@ import Virtio
 /// The function works on threads of its own, and interrupts through a hub. A proxy that breaks the protocol is cut
 /// off, with one line in the log.
 public final class MPQEMUServer {
-  private enum Token: UInt64 {
-    case stop, connection, wake
-  }
-
-  // What may take so long and no longer.
-  private static var patience: Duration { .seconds(10) }
+  // What may take so long and no longer, in nanoseconds.
+  private static var patience: UInt64 { 10_000_000_000 }
 
   private let function: HostedFunction
   private let hub: IOHub
@@ -38,15 +34,12 @@ public final class MPQEMUServer {
     _ socket: consuming OwnedFileDescriptor,
     until stop: Int32
   ) throws(SystemError) {
-    let poller = try Poller()
     let wake = try EventFD()
-    try poller.add(stop, token: Token.stop.rawValue)
-    try poller.add(wake.rawValue, token: Token.wake.rawValue)
-    try poller.add(socket.rawValue, token: Token.connection.rawValue)
+    var peerLoop = try PeerLoop(socket.rawValue, waking: wake, until: stop)
     let session = MPQEMUSession(socket, function, hub, waking: wake, logger: logger)
     defer { session.close() }
     do throws(MPQEMUError) {
-      try loop(session, poller, wake)
+      try loop(session, &peerLoop)
     } catch {
       log.warning("proxy cut off: \(error)")
     }
@@ -54,47 +47,25 @@ public final class MPQEMUServer {
 
   private func loop(
     _ session: MPQEMUSession,
-    _ poller: borrowing Poller,
-    _ wake: EventFD
+    _ loop: inout PeerLoop
   ) throws(MPQEMUError) {
-    var isSending = false
     while true {
-      var events: Set<Token> = []
+      let events: Set<PeerLoop.Event>
       do throws(SystemError) {
-        if session.isSending != isSending {
-          isSending = session.isSending
-          try poller.change(
-            session.socketNumber,
-            to: isSending ? .writable : .readable,
-            token: Token.connection.rawValue
-          )
-        }
-        try poller.wait(timeout: timeout(session)) { event in
-          if let token = Token(rawValue: event.token) { events.insert(token) }
-        }
+        events = try loop.wait(
+          isSending: session.isSending,
+          timeout: PeerLoop.timeout(since: session.waitsSince, Self.patience)
+        )
       } catch {
         throw .host(error)
       }
       if events.contains(.stop) { return }
-      if events.contains(.wake) {
-        wake.drain()
-        try session.checkMemory()
-      }
+      if events.contains(.wake) { try session.checkMemory() }
       if !events.isEmpty, try !session.advance() {
         logger.info("\(function.function.name): proxy disconnected")
         return
       }
       try session.checkPatience(Self.patience)
-    }
-  }
-
-  /// How long the session may wait, in milliseconds.
-  private func timeout(_ session: MPQEMUSession) -> Int32? {
-    session.waitsSince.map { since in
-      let left = ContinuousClock.now.duration(to: since + Self.patience).components
-      return Int32(
-        clamping: max(0, left.seconds * 1000 + left.attoseconds / 1_000_000_000_000_000) + 1
-      )
     }
   }
 }

@@ -39,12 +39,12 @@ final class MPQEMUSession {
   /// Whether a reply waits to be taken; until then no request is looked at.
   var isSending: Bool { channel.isSending }
   /// Since when the proxy has been in the middle of a message, or has not taken a reply.
-  var waitsSince: ContinuousClock.Instant? { channel.waitsSince }
+  var waitsSince: UInt64? { channel.waitsSince }
 
   /// Checks that the proxy does not keep us waiting for longer than that.
-  func checkPatience(_ patience: Duration) throws(MPQEMUError) {
-    guard let since = waitsSince, since.duration(to: .now) >= patience else { return }
-    let seconds = Int(patience.components.seconds)
+  func checkPatience(_ patience: UInt64) throws(MPQEMUError) {
+    guard let since = waitsSince, MonotonicClock.nanoseconds &- since >= patience else { return }
+    let seconds = Int(patience / 1_000_000_000)
     if channel.isSending { throw .notReading(seconds: seconds) }
     throw .stalled(channel.partialCount, seconds: seconds)
   }

@@ -1,46 +1,25 @@
-import HostOS
+/// One connection, with both of its directions.
+typealias VfioUserChannel = MessageChannel<VfioUserHeader>
+/// The direction from the other end.
+typealias VfioUserReceiver = MessageReceiver<VfioUserHeader>
+/// The direction to the other end.
+typealias VfioUserSender = MessageSender<VfioUserError>
 
-/// One connection, with both of its directions; never waits.
-///
-/// Owned by one thread. While ``isSending``, no request should be received: an end that does not read
-/// what it is sent holds up nobody but itself.
-struct VfioUserChannel: ~Copyable {
-  private let socket: OwnedFileDescriptor
-  /// What comes.
-  var receiver = VfioUserReceiver()
-  private var sender = VfioUserSender()
+extension VfioUserHeader: MessageHeader {
+  typealias Failure = VfioUserError
 
-  /// Talks over a connected socket.
-  init(_ socket: consuming OwnedFileDescriptor) { self.socket = socket }
+  // Short until both ends have agreed on how much data a message may carry.
+  static var sizeLimit: Int { 8192 }
+}
 
-  /// Records what goes and comes from now on.
-  mutating func record(_ tap: MessageTap?, isSecond: Bool) {
-    receiver.tap = tap.map { ($0, isSecond) }
-    sender.tap = receiver.tap
+extension VfioUserError: ConnectionFailure {
+  static var gone: Self { .ended }
+}
+
+extension MessageReceiver where Header == VfioUserHeader {
+  /// Lets messages carry as many bytes of data as both ends have agreed on.
+  mutating func allow(data count: Int) {
+    // What a message may have besides: the header, and the longest of fixed parts.
+    sizeLimit = max(VfioUserHeader.sizeLimit, count + 64)
   }
-
-  /// For polling.
-  var rawValue: Int32 { socket.rawValue }
-  /// Whether a message waits to be taken.
-  var isSending: Bool { sender.isSending }
-  /// Since when the rest of a message, or the taking of one, is waited for, on the monotonic clock.
-  var waitsSince: UInt64? { sender.waitsSince ?? receiver.waitsSince }
-
-  /// Receives what is there, up to the end of one message.
-  mutating func receive() throws(VfioUserError) -> VfioUserReceiver.Incoming {
-    try receiver.receive(from: socket.rawValue)
-  }
-
-  /// Sends a message, as far as it is taken at once; ``flush()`` sends the rest.
-  ///
-  /// - Parameters:
-  ///   - bytes: The message, its header included.
-  ///   - descriptors: Numbers that stay the caller's, who may close them at return.
-  /// - Throws: ``VfioUserError``; the connection is of no use any more.
-  mutating func send(_ bytes: [UInt8], descriptors: [Int32] = []) throws(VfioUserError) {
-    try sender.send(bytes, descriptors: descriptors, to: socket.rawValue)
-  }
-
-  /// Sends what was not taken yet.
-  mutating func flush() throws(VfioUserError) { try sender.flush(to: socket.rawValue) }
 }

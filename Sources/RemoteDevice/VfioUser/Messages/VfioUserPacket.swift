@@ -1,11 +1,9 @@
 import HostOS
 
 /// A message as it came, with the descriptors that came with it.
-struct VfioUserPacket: ~Copyable {
-  let header: VfioUserHeader
-  let payload: [UInt8]
-  var descriptors: DescriptorBatch
+typealias VfioUserPacket = MessagePacket<VfioUserHeader>
 
+extension MessagePacket where Header == VfioUserHeader {
   /// The message as the request that it is.
   ///
   /// - Throws: ``VfioUserError`` for whatever is not of the form that the protocol gives it.

@@ -9,10 +9,6 @@ public import Virtio
 /// The function works on threads of its own. A client that breaks the protocol is cut off, with one line in the
 /// log; the next finds the function as at power-on. Others wait meanwhile.
 public final class VfioUserServer {
-  private enum Token: UInt64 {
-    case stop, listener, connection, wake
-  }
-
   /// How long the rest of a message, or the taking of one, may take, in nanoseconds.
   package var patience: UInt64 = 10_000_000_000
   /// How long a client may take to answer what it is asked, in nanoseconds.
@@ -94,28 +90,10 @@ public final class VfioUserServer {
   /// - Throws: `SystemError` if the host has no descriptor left to begin with, or waiting fails, or what making
   ///   the function throws for a client that is connected from the start.
   public func run(
-    _ endpoint: consuming VhostUserEndpoint,
+    _ endpoint: consuming PeerEndpoint,
     until stop: Int32
   ) throws {
-    switch consume endpoint {
-    case .connection(let socket): _ = try serve(socket, until: stop)
-    case .listener(let listener):
-      let poller = try Poller()
-      try poller.add(stop, token: Token.stop.rawValue)
-      try poller.add(listener.rawValue, token: Token.listener.rawValue)
-      while true {
-        var isStopping = false
-        try poller.wait { isStopping = isStopping || $0.token == Token.stop.rawValue }
-        if isStopping { return }
-        guard let socket = listener.accept() else { continue }
-        do {
-          guard try serve(socket, until: stop) else { return }
-        } catch {
-          // Such as too many open files: the next may have more luck.
-          log.error("\(error)")
-        }
-      }
-    }
+    try endpoint.forEach(until: stop, log) { try serve($0, until: stop) }
   }
 
   /// Serves one client.
@@ -126,17 +104,14 @@ public final class VfioUserServer {
     until stop: Int32
   ) throws -> Bool {
     let function = try fresh.take() ?? makeFunction()
-    let poller = try Poller()
     let wake = try EventFD()
-    try poller.add(stop, token: Token.stop.rawValue)
-    try poller.add(wake.rawValue, token: Token.wake.rawValue)
-    try poller.add(socket.rawValue, token: Token.connection.rawValue)
+    var peerLoop = try PeerLoop(socket.rawValue, waking: wake, until: stop)
     logger.info("\(name): client connected")
     let connection = VfioUserConnection(socket, patience: replyPatience, waking: wake)
     let session = VfioUserSession(connection, function, hub, waking: wake, log: log)
     defer { session.close() }
     do throws(VfioUserError) {
-      return try loop(session, poller, wake)
+      return try loop(session, &peerLoop)
     } catch {
       if error == .ended {
         logger.info("\(name): client disconnected")
@@ -149,45 +124,26 @@ public final class VfioUserServer {
 
   private func loop(
     _ session: VfioUserSession,
-    _ poller: borrowing Poller,
-    _ wake: EventFD
+    _ loop: inout PeerLoop
   ) throws(VfioUserError) -> Bool {
     let connection = session.connection
-    var isSending = false
     while true {
-      var events: Set<Token> = []
+      let events: Set<PeerLoop.Event>
       do throws(SystemError) {
-        if connection.isSending != isSending {
-          isSending = connection.isSending
-          try poller.change(
-            connection.socketNumber,
-            to: isSending ? .writable : .readable,
-            token: Token.connection.rawValue
-          )
-        }
-        try poller.wait(timeout: timeout(connection)) { event in
-          if let token = Token(rawValue: event.token) { events.insert(token) }
-        }
+        events = try loop.wait(
+          isSending: connection.isSending,
+          timeout: PeerLoop.timeout(since: connection.waitsSince, patience)
+        )
       } catch {
         throw .host(error)
       }
       if events.contains(.stop) { return false }
-      if events.contains(.wake) {
-        wake.drain()
-        try session.wakeUp()
-      }
+      if events.contains(.wake) { try session.wakeUp() }
       if !events.isEmpty, try !session.advance() {
         logger.info("\(name): client disconnected")
         return true
       }
       try session.checkPatience(patience)
     }
-  }
-
-  /// How long the client may wait for something to happen, in milliseconds; `nil` if for ever.
-  private func timeout(_ connection: VfioUserConnection) -> Int32? {
-    guard let since = connection.waitsSince else { return nil }
-    let waited = MonotonicClock.nanoseconds &- since
-    return Int32(clamping: (patience - min(waited, patience)) / 1_000_000 + 1)
   }
 }

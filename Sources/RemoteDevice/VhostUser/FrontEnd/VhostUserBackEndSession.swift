@@ -41,7 +41,7 @@ struct VhostUserBackEndSession: ~Copyable {
       agreement.extensions.contains(.backendRequests) ? VhostUserChannel(pair.near) : nil
     self.client = client
     if var channel = backChannel.take() {
-      channel.tap = tap
+      channel.record(tap, isSecond: true)
       backChannel = consume channel
     }
   }

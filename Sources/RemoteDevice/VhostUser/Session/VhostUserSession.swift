@@ -79,12 +79,12 @@ final class VhostUserSession {
   var isSending: Bool { channel.isSending }
 
   /// Since when the front end has been in the middle of a message, or has not taken a reply.
-  var waitsSince: ContinuousClock.Instant? { channel.waitsSince }
+  var waitsSince: UInt64? { channel.waitsSince }
 
   /// Checks that the front end does not keep us waiting for longer than that.
-  func checkPatience(_ patience: Duration) throws(VhostUserError) {
-    guard let since = waitsSince, since.duration(to: .now) >= patience else { return }
-    let seconds = Int(patience.components.seconds)
+  func checkPatience(_ patience: UInt64) throws(VhostUserError) {
+    guard let since = waitsSince, MonotonicClock.nanoseconds &- since >= patience else { return }
+    let seconds = Int(patience / 1_000_000_000)
     if channel.isSending { throw .notReading(seconds: seconds) }
     throw .stalled(channel.partialCount, seconds: seconds)
   }

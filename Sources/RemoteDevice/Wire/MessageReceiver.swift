@@ -3,10 +3,10 @@ import HostOS
 /// Cuts what comes over a socket into messages; never waits.
 ///
 /// Owned by one thread, or by a lock.
-struct VfioUserReceiver: ~Copyable {
+struct MessageReceiver<Header: MessageHeader>: ~Copyable {
   /// What came.
   enum Incoming: ~Copyable {
-    case packet(VfioUserPacket)
+    case packet(MessagePacket<Header>)
     /// Not a whole message yet.
     case nothing
     /// The other end has closed the connection, between two messages.
@@ -14,20 +14,12 @@ struct VfioUserReceiver: ~Copyable {
   }
 
   /// The longest message that may come, its header included.
-  ///
-  /// Short until both ends have agreed on how much data a message may carry.
-  var sizeLimit = VfioUserReceiver.greetingLimit
-
-  /// The longest message before that.
-  static var greetingLimit: Int { 8192 }
-  // What a message may have besides its data: the header, and the longest of fixed parts.
-  private static var overhead: Int { 64 }
-
+  var sizeLimit = Header.sizeLimit
   /// Where messages are recorded, if they are, and whether as those of a second socket.
   var tap: (tap: MessageTap, isSecond: Bool)?
-  private var buffer = [UInt8](repeating: 0, count: VfioUserHeader.count)
+  private var buffer = [UInt8](repeating: 0, count: Header.count)
   private var filled = 0
-  private var header: VfioUserHeader?
+  private var header: Header?
   private var descriptors = DescriptorBatch()
   /// Since when the rest of a message is waited for, on the monotonic clock; `nil` if none has begun.
   private(set) var waitsSince: UInt64?
@@ -35,17 +27,12 @@ struct VfioUserReceiver: ~Copyable {
   /// How many bytes of a message have come.
   var partialCount: Int { filled }
 
-  /// Lets messages carry as many bytes of data as both ends have agreed on.
-  mutating func allow(data count: Int) {
-    sizeLimit = max(Self.greetingLimit, count + Self.overhead)
-  }
-
   /// Receives what is there, up to the end of one message.
   ///
   /// - Parameter number: The socket.
   /// - Returns: A message, or why there is none.
-  /// - Throws: ``VfioUserError`` for what no message can be; the connection is of no use any more.
-  mutating func receive(from number: Int32) throws(VfioUserError) -> Incoming {
+  /// - Throws: The failure for what no message can be; the connection is of no use any more.
+  mutating func receive(from number: Int32) throws(Header.Failure) -> Incoming {
     while true {
       if filled < buffer.count {
         switch try fill(number) {
@@ -61,24 +48,24 @@ struct VfioUserReceiver: ~Copyable {
         continue
       }
       guard let header else {
-        let header = try VfioUserHeader(parsing: buffer, limit: sizeLimit)
+        let header = try Header(parsing: buffer, limit: sizeLimit)
         self.header = header
         buffer += [UInt8](repeating: 0, count: header.payloadCount)
         continue
       }
       var taken = DescriptorBatch()
       swap(&taken, &descriptors)
-      let payload = Array(buffer[VfioUserHeader.count...])
+      let payload = Array(buffer[Header.count...])
       tap?.tap.received(buffer, taken, isSecond: tap?.isSecond ?? false)
       buffer.removeLast(payload.count)
       self.header = nil
       filled = 0
       waitsSince = nil
-      return .packet(VfioUserPacket(header: header, payload: payload, descriptors: taken))
+      return .packet(MessagePacket(header: header, payload: payload, descriptors: taken))
     }
   }
 
-  private mutating func fill(_ number: Int32) throws(VfioUserError) -> SocketIO.Received {
+  private mutating func fill(_ number: Int32) throws(Header.Failure) -> SocketIO.Received {
     do throws(SystemError) {
       return try SocketIO.receive(
         number,

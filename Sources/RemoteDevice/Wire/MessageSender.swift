@@ -4,7 +4,7 @@ import HostOS
 ///
 /// Owned by one thread, or by a lock. What is not taken at once is kept, and ``flush(to:)`` sends it; who
 /// sends more while ``pendingCount`` is large holds up nobody but us.
-struct VfioUserSender: ~Copyable {
+struct MessageSender<Failure: ConnectionFailure>: ~Copyable {
   /// A message that was not taken whole.
   private struct Pending {
     var bytes: ArraySlice<UInt8>
@@ -28,12 +28,12 @@ struct VfioUserSender: ~Copyable {
   ///   - bytes: The message, its header included.
   ///   - descriptors: Numbers that stay the caller's, who may close them at return.
   ///   - number: The socket.
-  /// - Throws: ``VfioUserError``; the connection is of no use any more.
+  /// - Throws: Why the connection is of no use any more.
   mutating func send(
     _ bytes: [UInt8],
     descriptors: [Int32] = [],
     to number: Int32
-  ) throws(VfioUserError) {
+  ) throws(Failure) {
     tap?.tap.sent(bytes, descriptors, isSecond: tap?.isSecond ?? false)
     try flush(to: number)
     do throws(SystemError) {
@@ -59,7 +59,7 @@ struct VfioUserSender: ~Copyable {
   }
 
   /// Sends what was not taken yet.
-  mutating func flush(to number: Int32) throws(VfioUserError) {
+  mutating func flush(to number: Int32) throws(Failure) {
     do throws(SystemError) {
       while let first = queue.first {
         let numbers = first.descriptors.map(\.rawValue)
@@ -78,7 +78,7 @@ struct VfioUserSender: ~Copyable {
   }
 
   /// A socket that nobody holds the other end of any more is no failure of the host.
-  private static func end(_ error: SystemError) -> VfioUserError {
-    error.isPeerGone ? .ended : .host(error)
+  private static func end(_ error: SystemError) -> Failure {
+    error.isPeerGone ? .gone : .host(error)
   }
 }
