@@ -160,7 +160,7 @@ extension GuestIOVector {
         continue
       }
       let part = min(range.count - skip, left)
-      memory.markDirty(range.address &+ skip, count: part)
+      range.noteWritten(skip, count: part, in: memory)
       left -= part
       skip = 0
     }
@@ -174,7 +174,7 @@ extension GuestIOVector {
         ranges.removeFirst()
         continue
       }
-      ranges[0] = (first.address &+ left, first.count - left)
+      ranges[0].removeFirst(left)
       left = 0
     }
   }

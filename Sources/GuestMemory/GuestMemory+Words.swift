@@ -8,7 +8,9 @@ extension GuestMemory {
   /// Loads a byte.
   @inlinable
   public func load8(at address: GuestAddress) throws(GuestMemoryError) -> UInt8 {
-    let run = unsafe try run(at: address, atMost: 1)
+    guard let run = unsafe try? run(at: address, atMost: 1) else {
+      return try loadDistant(at: address)
+    }
     // SAFETY: one byte is there, and `Atomic<UInt8>` has the layout of `UInt8`.
     return unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt8>.self)
       .pointee.load(ordering: .relaxed)
@@ -17,7 +19,9 @@ extension GuestMemory {
   /// Stores a byte.
   @inlinable
   public func store8(_ value: UInt8, at address: GuestAddress) throws(GuestMemoryError) {
-    let run = unsafe try run(at: address, atMost: 1)
+    guard let run = unsafe try? run(at: address, atMost: 1) else {
+      return try storeDistant(value, at: address)
+    }
     // SAFETY: As for `load8(at:)`.
     unsafe run.baseAddress.unsafelyUnwrapped.assumingMemoryBound(to: Atomic<UInt8>.self)
       .pointee.store(value, ordering: .relaxed)
@@ -63,7 +67,9 @@ extension GuestMemory {
   @inlinable
   @inline(__always)
   func load<Word: GuestWord>(at address: GuestAddress) throws(GuestMemoryError) -> Word {
-    let run = unsafe try run(at: address, atMost: Word.size)
+    guard let run = unsafe try? run(at: address, atMost: Word.size) else {
+      return try loadDistant(at: address)
+    }
     let place = UInt(bitPattern: run.baseAddress)
     guard run.count == Word.size, Word.isAligned(place) else { return try loadBytes(at: address) }
     return Word.loadAcquiring(place)
@@ -75,13 +81,39 @@ extension GuestMemory {
     _ value: Word,
     at address: GuestAddress
   ) throws(GuestMemoryError) {
-    let run = unsafe try run(at: address, atMost: Word.size)
+    guard let run = unsafe try? run(at: address, atMost: Word.size) else {
+      return try storeDistant(value, at: address)
+    }
     let place = UInt(bitPattern: run.baseAddress)
     guard run.count == Word.size, Word.isAligned(place) else {
       return try storeBytes(value, at: address)
     }
     value.storeReleasing(place)
     noteWrite(address, count: Word.size)
+  }
+
+  @inline(never)
+  @usableFromInline
+  func loadDistant<Word: FixedWidthInteger>(
+    at address: GuestAddress
+  ) throws(GuestMemoryError) -> Word {
+    let size = UInt64(Word.bitWidth / 8)
+    let run = try distantRun(at: address, atMost: size)
+    // More than one byte of it, which may lie on both sides of a border.
+    guard run.count == size else { return try loadBytes(at: address) }
+    return try run.memory.load(at: address)
+  }
+
+  @inline(never)
+  @usableFromInline
+  func storeDistant<Word: FixedWidthInteger>(
+    _ value: Word,
+    at address: GuestAddress
+  ) throws(GuestMemoryError) {
+    let size = UInt64(Word.bitWidth / 8)
+    let run = try distantRun(at: address, atMost: size)
+    guard run.count == size else { return try storeBytes(value, at: address) }
+    try run.memory.store(value, at: address)
   }
 
   @usableFromInline

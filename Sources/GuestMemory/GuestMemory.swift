@@ -25,6 +25,9 @@ public final class GuestMemory: @unchecked Sendable {
   public let file: OwnedFileDescriptor?
   /// Where writes are noted, if they are.
   public let dirtyLog: DirtyLog?
+  /// What is reached by asking, if anything is.
+  public let distant: DistantMemory?
+  // Whether anybody has to be told of a write.
   @usableFromInline let isLogged: Bool
   @usableFromInline let table: MemoryTable
   private let mapping: MemoryMapping?
@@ -97,6 +100,7 @@ public final class GuestMemory: @unchecked Sendable {
     self.mapping = consume mapping
     shared = []
     dirtyLog = nil
+    distant = nil
     isLogged = false
   }
 
@@ -104,8 +108,9 @@ public final class GuestMemory: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - shared: The regions, in any order, without overlap; none is allowed too.
+  ///   - distant: What is not mapped but reached by asking; it overlaps none of the regions.
   ///   - log: Where writes through this object are noted.
-  public init(shared: [SharedRegion], log: DirtyLog? = nil) {
+  public init(shared: [SharedRegion], distant: DistantMemory? = nil, log: DirtyLog? = nil) {
     let sorted = shared.sorted { $0.start < $1.start }
     for (lower, upper) in zip(sorted, sorted.dropFirst()) {
       precondition(
@@ -131,7 +136,8 @@ public final class GuestMemory: @unchecked Sendable {
     mapping = nil
     self.shared = sorted
     dirtyLog = log
-    isLogged = log != nil
+    self.distant = distant
+    isLogged = log != nil || distant != nil
   }
 
   /// Makes one region of `count` zeroed bytes at guest address 0, for tests and tools.
@@ -152,16 +158,43 @@ public final class GuestMemory: @unchecked Sendable {
     table.find(region.start.rawValue).address
   }
 
+  /// Whether host I/O into the memory has to be told of afterwards (``GuestIOVector/noteWritten()``).
+  public var notesWrites: Bool { isLogged }
+
   /// Whether all of `count` bytes at `address` are RAM.
   public func contains(_ address: GuestAddress, count: UInt64) -> Bool {
     var address = address
     var left = count
     while left > 0 {
-      guard let run = unsafe try? run(at: address, atMost: left) else { return false }
-      left -= UInt64(run.count)
-      address = address &+ UInt64(run.count)
+      let size: UInt64
+      if let run = unsafe try? run(at: address, atMost: left) {
+        size = UInt64(run.count)
+      } else {
+        guard isLogged else { return false }
+        size = distantCount(at: address, atMost: left)
+        guard size > 0 else { return false }
+      }
+      left -= size
+      address = address &+ size
     }
     return true
+  }
+
+  /// How many bytes at `address` are to be asked for, up to `count`.
+  @inline(never)
+  private func distantCount(at address: GuestAddress, atMost count: UInt64) -> UInt64 {
+    distant?.run(at: address, atMost: count) ?? 0
+  }
+
+  /// What is to be asked for at `address`, and how many bytes of it there are, up to `count`.
+  func distantRun(
+    at address: GuestAddress,
+    atMost count: UInt64
+  ) throws(GuestMemoryError) -> (memory: DistantMemory, count: UInt64) {
+    guard let distant, case let size = distant.run(at: address, atMost: count), size > 0 else {
+      throw GuestMemoryError(address: address, count: count)
+    }
+    return (distant, size)
   }
 
   /// The longest run at `address` that is contiguous in the host too, up to `count` bytes.

@@ -132,6 +132,15 @@ struct Run: ParsableCommand {
   )
   var isolate = MachineConfiguration.Isolation.none
 
+  @Option(
+    help: ArgumentHelp(
+      "How processes of devices reach the guest's memory: shared (all of it is mapped there), or message (nothing is; "
+        + "each access is asked for, and checked).",
+      valueName: "how"
+    )
+  )
+  var dma = DMAMode.shared
+
   @Option(help: ArgumentHelp("How virtio devices are attached: pci or mmio.", valueName: "kind"))
   var transport = MachineConfiguration.Transport.pci
 
@@ -356,6 +365,7 @@ struct Run: ParsableCommand {
     configuration.balloon = balloon?.balloon
     configuration.remotes = devices.map(\.remote)
     configuration.isolation = isolate
+    configuration.dma = dma
     configuration.transport = transport
     configuration.offersPackedRings = packedRings
     configuration.queues.threadCount = queueThreads

@@ -27,6 +27,12 @@ import TestSupport
     Case("run", "<kernel>", "--help"),
     Case("run KERNEL --initrd missing", "missing", "check the path"),
     Case("run KERNEL --initrd folder", "folder", "image file"),
+    Case("run KERNEL --isolate none --dma message", "--dma message", "--isolate devices"),
+    Case(
+      "run KERNEL --isolate devices --dma message --transport mmio",
+      "--dma message",
+      "--transport mmio"
+    ),
     Case("run KERNEL --disk missing", "missing", "truncate"),
     Case("run KERNEL --disk odd", "1000 bytes", "truncate -s 1024"),
     Case("run KERNEL --disk empty", "empty", "truncate"),

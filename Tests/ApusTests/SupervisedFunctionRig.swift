@@ -26,7 +26,7 @@ final class SupervisedFunctionRig: @unchecked Sendable {
   private let state: GuestMemory
   private let remote: VfioUserRemote
 
-  init(_ policy: RestartPolicy? = nil) throws {
+  init(_ policy: RestartPolicy? = nil, dma: DMAMode = .shared) throws {
     folder = try TemporaryFolder()
     path = try folder.file("disk", DiskLoad.content)
     memory = try GuestMemory(count: 4 << 20)
@@ -46,10 +46,9 @@ final class SupervisedFunctionRig: @unchecked Sendable {
       policy: policy ?? patient,
       logger: log.makeLogger()
     )
-    remote = try VfioUserRemote(
-      VfioUserRemote.Options(source: process, name: "disk0", takesOver: true),
-      logger: log.makeLogger()
-    )
+    var options = VfioUserRemote.Options(source: process, name: "disk0", takesOver: true)
+    options.dma = dma
+    remote = try VfioUserRemote(options, logger: log.makeLogger())
     let function = try remote.makeFunction(
       RemoteWiring(
         memory: memory,

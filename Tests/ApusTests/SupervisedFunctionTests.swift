@@ -50,6 +50,41 @@ import Virtio
     }
   }
 
+  @Test(
+    .needsBinary,
+    arguments: [[], .packedRing] as [VirtioFeatures],
+    DMAMode.allCases.filter { $0 != .shared }
+  )
+  func everyRequestIsDoneOnceThoughMemoryIsNotMapped(
+    without: VirtioFeatures,
+    dma: DMAMode
+  ) async throws {
+    try await Program.onThread {
+      let rig = try SupervisedFunctionRig(dma: dma)
+      try rig.driver.negotiate(without: without)
+      let load = DiskLoad(rig.memory)
+      load.queue = try rig.driver.makeQueue(0)
+      load.kick = { queue in if try queue.needsKick() { rig.ring(0) } }
+      rig.driver.start()
+      for _ in 0..<6 {
+        try load.run(for: .milliseconds(Int.random(in: 10...120)))
+        try rig.kill { try load.run(for: .milliseconds(5)) }
+      }
+      let before = load.count
+      let isServed = try waitUntil {
+        try load.run(for: .milliseconds(5))
+        return load.count > before
+      }
+      #expect(isServed, "\(rig.log.lines)")
+      try load.finish()
+
+      #expect(load.failures == [])
+      #expect(try DiskLoad.words(rig.folder.bytes(at: rig.path)) == load.expected)
+      #expect(rig.driver.transport.status == 15)
+      rig.function.stop()
+    }
+  }
+
   @Test(.needsBinary) func aRegisterWaitsForTheNextProcess() async throws {
     try await Program.onThread {
       let rig = try SupervisedFunctionRig()

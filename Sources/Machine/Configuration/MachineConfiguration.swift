@@ -1,3 +1,4 @@
+public import RemoteDevice
 public import Virtio
 
 /// Everything that a user says about a machine, before any of it exists.
@@ -62,6 +63,8 @@ public struct MachineConfiguration: Equatable, Sendable {
   public var remotes: [Remote] = []
   /// Which devices have processes of their own.
   public var isolation = Isolation.none
+  /// How those reach the guest's memory.
+  public var dma = DMAMode.shared
   /// What virtio devices are attached to.
   public var transport = Transport.pci
   /// Whether virtio devices offer packed queues beside split ones; the driver chooses.
@@ -120,6 +123,7 @@ public struct MachineConfiguration: Equatable, Sendable {
     try validateVsock()
     try validateBalloon()
     try validateRemotes()
+    try validateDMA()
     try validateSaving()
   }
 }

@@ -54,6 +54,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case isolatedDevice(String, reason: String)
   /// A device is a PCI function, and there is no PCI for devices.
   case needsPCI(option: String)
+  /// An option is about processes of devices, and there are none.
+  case needsIsolation(option: String)
   /// The control socket cannot be listened on.
   case control(path: String, reason: String)
   /// A stream cannot be opened.
@@ -121,6 +123,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
         : "\(option): \(reason); start a back end for such a device there first, such as apus serve"
     case .needsPCI(let option):
       "\(option): the device is a PCI function; leave --transport mmio out"
+    case .needsIsolation(let option):
+      "\(option): no device has a process of its own; give it --isolate devices"
     case .stream(let path, let reason):
       "\(path): \(reason); name a path that can be made and written"
     }

@@ -12,6 +12,7 @@ struct IsolatedProcess {
   let name: String
   let supervisor: DeviceSupervisor
   private let isFunction: Bool
+  private let dma: DMAMode
   // Open for as long as a process may be started.
   private let state: GuestMemory?
 
@@ -39,6 +40,7 @@ struct IsolatedProcess {
     var all = ["apus", "serve"] + arguments
     var handed: [Int32] = []
     isFunction = configuration.transport == .pci
+    dma = configuration.dma
     if isFunction {
       let memory = try GuestMemory(count: VirtioStateFile.byteCount)
       guard let file = memory.file.borrow({ $0.rawValue }) else {
@@ -79,6 +81,7 @@ struct IsolatedProcess {
       }
       var options = VfioUserRemote.Options(source: supervisor, name: name, takesOver: true)
       options.patience = 10
+      options.dma = dma
       options.recorder = recorder
       return .function(try VfioUserRemote(options, logger: logger))
     } catch let error as VhostUserBackEndError {

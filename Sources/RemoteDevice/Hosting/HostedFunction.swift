@@ -19,7 +19,13 @@ public final class HostedFunction {
   // Whether the function goes on from a state that a peer brought, once it is resumed.
   private var isRestored = false
   // What the function works on now.
-  private var mapped: (memory: GuestMemory, mappings: [ObjectIdentifier])
+  private var mapped: Mapped
+
+  private struct Mapped {
+    var memory = GuestMemory(shared: [])
+    var mappings: [ObjectIdentifier] = []
+    var distant: [DistantMemory.Range] = []
+  }
 
   /// Makes a function.
   ///
@@ -48,7 +54,7 @@ public final class HostedFunction {
       )
     )
     self.function = function
-    mapped = (GuestMemory(shared: []), [])
+    mapped = Mapped()
     self.messages = messages
     self.doorbells = doorbells
     dma.attach(function.configuration)
@@ -135,13 +141,14 @@ public final class HostedFunction {
   ///   - memory: The ranges.
   ///   - peer: Who is asked for what is not mapped.
   public func use(_ memory: HostedMemory, peer: (any DMAPeer)? = nil) {
-    let mappings = memory.mappings
-    if mappings == mapped.mappings {
-      // Only what is reached by message has changed.
+    let (mappings, distant) = (memory.mappings, memory.distantRanges)
+    if mappings == mapped.mappings, distant == mapped.distant {
+      // Only what no device works on directly has changed.
       dma.use(memory, mappedAs: mapped.memory, peer: peer)
       return
     }
-    use(memory, mappedAs: memory.makeGuestMemory(), mappings, peer)
+    let new = Mapped(memory: memory.makeGuestMemory(peer), mappings: mappings, distant: distant)
+    use(memory, new, peer)
   }
 
   /// Puts the function back to how it was at power-on, configuration included; it keeps its memory.
@@ -160,7 +167,7 @@ public final class HostedFunction {
   public func release() {
     function.resetWhole()
     messages?.removeAll()
-    use(nil, mappedAs: GuestMemory(shared: []), [], nil)
+    use(nil, Mapped(), nil)
   }
 
   // MARK: Saving and restoring
@@ -203,15 +210,10 @@ public final class HostedFunction {
 
   private var saved: (any SavedPCIFunction)? { function as? any SavedPCIFunction }
 
-  private func use(
-    _ ranges: HostedMemory?,
-    mappedAs memory: GuestMemory,
-    _ mappings: [ObjectIdentifier],
-    _ peer: (any DMAPeer)?
-  ) {
-    mapped = (memory, mappings)
-    dma.use(ranges, mappedAs: memory, peer: peer)
-    (function as? any GuestMemoryUser)?.replaceMemory(with: memory)
+  private func use(_ ranges: HostedMemory?, _ new: Mapped, _ peer: (any DMAPeer)?) {
+    mapped = new
+    dma.use(ranges, mappedAs: new.memory, peer: peer)
+    (function as? any GuestMemoryUser)?.replaceMemory(with: new.memory)
   }
 
   private func window(_ index: Int) -> PCIBARWindow? { windows.first { $0.bar.index == index } }

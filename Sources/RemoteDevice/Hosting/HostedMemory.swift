@@ -75,13 +75,22 @@ public struct HostedMemory: Sendable {
   /// Takes away all ranges.
   public mutating func removeAll() { ranges = [] }
 
-  /// What is mapped, for devices that work on it directly.
-  public func makeGuestMemory() -> GuestMemory {
-    GuestMemory(
+  /// What devices work on as their guest's memory: what is mapped, and what `peer` is asked for.
+  public func makeGuestMemory(_ peer: (any DMAPeer)? = nil) -> GuestMemory {
+    let distant = distantRanges
+    return GuestMemory(
       shared: ranges.compactMap { range in
         range.mapping.map { SharedRegion(start: GuestAddress(range.address), mapping: $0) }
-      }
+      },
+      distant: distant.isEmpty
+        ? nil : peer.map { DistantMemory(distant, of: MessagedMemory($0)) }
     )
+  }
+
+  /// What is reached by messages, and as RAM is, for reading and writing.
+  var distantRanges: [DistantMemory.Range] {
+    ranges.filter { $0.mapping == nil && $0.access == [.read, .write] }
+      .map { DistantMemory.Range(start: GuestAddress($0.address), count: $0.size) }
   }
 
   /// What is mapped, by which one tells whether it has changed; the mappings live as long as this.

@@ -58,7 +58,9 @@ extension BlockService {
   ) -> BlockRequestStatus? {
     guard let offset = place(sector, count: count, "read") else { return .ioError }
     request.vector.removeAll()
-    chain.appendWritable(to: &request.vector, count: count)
+    guard chain.appendWritable(to: &request.vector, count: count) == count else {
+      return unreachable("read", count)
+    }
     request.begin(.read, at: offset)
     return count == 0 ? .ok : nil
   }
@@ -75,9 +77,17 @@ extension BlockService {
     }
     guard let offset = place(sector, count: count, "write") else { return .ioError }
     request.vector.removeAll()
-    chain.appendReadable(to: &request.vector, count: count)
+    guard chain.appendReadable(to: &request.vector, count: count) == count else {
+      return unreachable("write", count)
+    }
     request.begin(.write, at: offset, isDurable: isDurable)
     return count == 0 ? .ok : nil
+  }
+
+  /// Answers a request whose buffers are distant, and cannot be had or are too many at a time.
+  private func unreachable(_ verb: String, _ count: UInt64) -> BlockRequestStatus {
+    log.error("\(verb) of \(count) bytes: the guest's memory cannot be reached")
+    return .ioError
   }
 
   private func prepareDiscard(_ request: inout DiskRequest) -> BlockRequestStatus? {

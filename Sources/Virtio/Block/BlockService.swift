@@ -48,12 +48,14 @@ final class BlockService: QueueService {
     serial = text + [UInt8](repeating: 0, count: Block.serialCount - text.count)
     log = activation.signals.log
     memory = activation.memory
-    isLogged = activation.memory.dirtyLog != nil
+    isLogged = activation.memory.notesWrites
     features = activation.features
     canFlush = activation.features.contains(.blockFlush)
     isReadOnly = storage.isReadOnly
     chain = DescriptorChain(in: activation.memory)
-    requests = DiskRequests(count: requestLimit, in: activation.memory)
+    // Each may have buffers of its own then, which memory is bounded for.
+    let count = activation.memory.distant == nil ? requestLimit : min(requestLimit, 64)
+    requests = DiskRequests(count: count, in: activation.memory)
     do {
       let gate = try options.limiter.map { limiter throws(SystemError) in try RateGate(limiter) }
       (engine, self.gate) = (try storage.makeEngine(requests, log), gate)

@@ -125,7 +125,13 @@ struct NetReceiver: ~Copyable {
         discardBuffer(&queue, "of \(count) bytes, which has no room for a header")
         continue
       }
-      chain.appendWritable(to: &ranges, count: count)
+      let added = chain.appendWritable(to: &ranges, count: count)
+      guard added == count else {
+        ranges.removeLast(added)
+        useless += 1
+        discardBuffer(&queue, "of \(count) bytes, which cannot be reached")
+        continue
+      }
       guard ranges.segmentCount <= GuestIOVector.messageSegmentLimit else {
         ranges.removeLast(count)
         guard buffers.isEmpty else {

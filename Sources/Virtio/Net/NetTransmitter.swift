@@ -92,7 +92,12 @@ struct NetTransmitter: ~Copyable {
       return false
     }
     if !port.hasHeader { chain.skipReadable(UInt64(NetHeader.size)) }
-    chain.appendReadable(to: &frame, count: count)
+    let wanted = chain.readableCount
+    guard chain.appendReadable(to: &frame, count: wanted) == wanted else {
+      log.warning("a frame of \(count) bytes that cannot be reached: dropped")
+      shared.counters.countMalformed()
+      return false
+    }
     guard frame.segmentCount <= GuestIOVector.messageSegmentLimit else {
       log.warning("a frame in \(frame.segmentCount) pieces: dropped")
       shared.counters.countMalformed()

@@ -22,6 +22,7 @@ extension DescriptorChain {
   ) -> Word? {
     let size = Word.bitWidth / 8
     guard readableCount >= UInt64(size) else { return nil }
+    guard !memory.notesWrites else { return readWordAtOnce() }
     var word: Word = 0
     var shift = 0
     while shift < Word.bitWidth, let run = takeReadable(atMost: UInt64(size - shift / 8)) {
@@ -32,6 +33,13 @@ extension DescriptorChain {
       }
     }
     return word
+  }
+
+  /// Reads a word that there is, all of it with as few accesses as it has runs: each may be a message.
+  private mutating func readWordAtOnce<Word: FixedWidthInteger & UnsignedInteger>() -> Word? {
+    var bytes = [UInt8](repeating: 0, count: Word.bitWidth / 8)
+    guard read(into: &bytes) == bytes.count else { return nil }
+    return bytes.reversed().reduce(0) { $0 << 8 | Word(truncatingIfNeeded: $1) }
   }
 
   /// Copies the first `count` of `bytes`, or all, into the writable part until they or it end.
@@ -99,7 +107,7 @@ extension DescriptorChain {
   public mutating func appendReadable(to vector: inout GuestIOVector, count: UInt64) -> UInt64 {
     var left = count
     while let run = takeReadable(atMost: left) {
-      guard (try? vector.append(run.address, count: run.count)) != nil else { break }
+      guard (try? vector.append(run.address, count: run.count, isRead: true)) != nil else { break }
       left -= run.count
     }
     return count - left

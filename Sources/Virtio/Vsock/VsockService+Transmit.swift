@@ -135,7 +135,10 @@ extension VsockService {
       return
     }
     vector.removeAll()
-    chain.appendReadable(to: &vector, count: UInt64(header.count))
+    guard chain.appendReadable(to: &vector, count: UInt64(header.count)) == header.count else {
+      cut(connection, "\(header.count) bytes that cannot be reached")
+      return
+    }
     // Without a copy, where the program keeps up.
     if !connection.hasOutput, vector.segmentCount <= GuestIOVector.messageSegmentLimit {
       do throws(SystemError) {

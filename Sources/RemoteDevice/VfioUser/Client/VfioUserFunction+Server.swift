@@ -75,32 +75,7 @@ extension VfioUserFunction {
     }
   }
 
-  /// Reads or writes the guest's memory for the server.
-  func serve(_ request: VfioUserRequest) -> Result<VfioUserReply, VfioUserRefusal> {
-    memory.withLock { memory in
-      guard let memory else { return .failure(VfioUserRefusal(errorNumber: ENODEV)) }
-      // PCI 3.0, 6.2.2: a function that is no bus master does not access memory.
-      guard configuration.command.contains(.busMaster) else {
-        return .failure(VfioUserRefusal(errorNumber: ENODEV))
-      }
-      do throws(GuestMemoryError) {
-        switch request {
-        case .readDMA(let access):
-          // At most as much as a message may carry, which was checked.
-          let data = try memory.read(at: GuestAddress(access.address), count: Int(access.count))
-          return .success(.dma(access, data))
-        case .writeDMA(let access, let data):
-          try memory.write(data, at: GuestAddress(access.address))
-          return .success(.wroteDMA(access))
-        default: return .failure(VfioUserRefusal(errorNumber: ENOTSUP))
-        }
-      } catch {
-        log.warning("server: \(error)")
-        return .failure(VfioUserRefusal(errorNumber: EFAULT))
-      }
-    }
-  }
-
+  /// Gives the server the guest's memory, or says only where it is.
   private func share(
     _ memory: GuestMemory,
     _ connection: VfioUserLink,
@@ -109,16 +84,17 @@ extension VfioUserFunction {
     guard let file = memory.file.borrow({ $0.rawValue }) else {
       preconditionFailure("guest memory without a file")
     }
+    let isMapped = remote.dma == .shared
     for region in memory.regions {
       let map = VfioUserDMAMap(
         flags: VfioUserDMAMap.readFlag | VfioUserDMAMap.writeFlag,
-        offset: region.fileOffset,
+        offset: isMapped ? region.fileOffset : 0,
         address: region.start.rawValue,
         size: region.count
       )
       try connection.tell(
-        .mapDMA(map, hasDescriptor: true),
-        descriptors: [file],
+        .mapDMA(map, hasDescriptor: isMapped),
+        descriptors: isMapped ? [file] : [],
         deadline: deadline
       )
     }

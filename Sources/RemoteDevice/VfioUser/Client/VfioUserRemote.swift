@@ -20,6 +20,8 @@ public final class VfioUserRemote: RemoteFunctionMaker {
     public var recorder: MessageRecorder?
     /// Whether a server goes on where the one before it stopped: the guest's accesses then wait for it.
     public var takesOver: Bool
+    /// How the server reaches the guest's memory.
+    public var dma = DMAMode.shared
     /// How long the guest's accesses wait for a server to take over, in seconds; then the device has failed.
     public var takeoverPatience = 10
 
@@ -59,6 +61,8 @@ public final class VfioUserRemote: RemoteFunctionMaker {
   public var name: String { core.options.name }
   /// What the device is.
   var shape: VfioUserShape { core.shape }
+  /// How the server reaches the guest's memory.
+  var dma: DMAMode { core.options.dma }
   /// Whether a server goes on where the one before it stopped.
   var takesOver: Bool { core.options.takesOver }
 
