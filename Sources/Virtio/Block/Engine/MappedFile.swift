@@ -10,8 +10,8 @@ import Synchronization
 /// than half where it is short and in ext4's page cache. Any thread may read.
 @safe
 final class MappedFile: Sendable {
-  /// So many pieces may be ``noteUse()``d; the tables of pages behind them take 1/512 of what has been read.
-  private static var useLimit: Int { (4 << 30) / MappedReads.pieceSize }
+  /// So many pages may be read; the tables behind them take 1/512 of that.
+  private static var useLimit: Int { (4 << 30) / 4096 }
 
   /// The bytes that are mapped.
   let count: UInt64
@@ -40,8 +40,10 @@ final class MappedFile: Sendable {
   /// Whether another mapping should take its place, so that its tables do not grow for ever.
   var isUsedUp: Bool { uses.load(ordering: .relaxed) > Self.useLimit }
 
-  /// Notes that one more piece is read.
-  func noteUse() { uses.wrappingAdd(1, ordering: .relaxed) }
+  /// Notes that so many pages more will be read.
+  func noteUse(_ count: Int) {
+    if count > 0 { uses.wrappingAdd(count, ordering: .relaxed) }
+  }
 
   /// Whether all of what `request` reads next is in memory (mincore(2)), without reading it.
   func holds(_ request: borrowing DiskRequest) -> Bool {

@@ -6,12 +6,9 @@ import HostOS
 /// Reads of what is in the host's memory out of a mapping of the file, for one queue and on its thread.
 ///
 /// What is not in memory would hold the thread up, as a page fault that reads from the disk. Of a file on tmpfs the
-/// kernel is asked. Of one in the page cache, a piece counts as there when something of it has been read, until a copy
-/// was slow because it was not: then nothing does, and for a while nothing is read in this way.
+/// kernel is asked. Of one in the page cache, a page counts as there when it has been read, until a copy was slow because
+/// one was not: then none does, and for a while nothing is read in this way.
 struct MappedReads: ~Copyable {
-  /// The unit in which is known what is there, a power of 2: as much as the kernel maps at one fault.
-  static var pieceSize: Int { 64 << 10 }
-
   // More than this is left to others, so that the thread gets on.
   private static var limit: UInt64 { 128 << 10 }
   // On tmpfs, a look and a copy are faster than a call from so many bytes on.
@@ -19,12 +16,12 @@ struct MappedReads: ~Copyable {
   // A copy that takes longer, in nanoseconds, has waited for something.
   private static var stall: UInt64 { 50_000 }
   private static var stallPause: UInt64 { 100_000_000 }
-  private static let pieceShift = UInt64(pieceSize.trailingZeroBitCount)
+  private static var pageShift: UInt64 { 12 }
 
   private let image: DiskImage
   private var file: MappedFile?
-  // A bit for each piece that was there.
-  private var pieces: [UInt64] = []
+  // Those that were there.
+  private var pages: PageSet
   // When copies are tried again.
   private var again: UInt64 = 0
   private var faultCount: Int
@@ -32,6 +29,7 @@ struct MappedReads: ~Copyable {
   init(_ image: DiskImage) {
     self.image = image
     file = image.mappedFile()
+    pages = Self.noPages(of: file)
     faultCount = apus_major_faults()
   }
 
@@ -66,28 +64,20 @@ struct MappedReads: ~Copyable {
   /// Notes that so many bytes from `offset` on were read through the page cache.
   mutating func note(_ offset: UInt64, _ count: Int) {
     guard image.caching == .pageCache, let file, count > 0, offset < file.count else { return }
-    if pieces.isEmpty { forgetAll() }
     let last = min(offset &+ UInt64(count), file.count) &- 1
-    for piece in offset >> Self.pieceShift...last >> Self.pieceShift {
-      let (word, bit) = (Int(piece >> 6), UInt64(1) << (piece & 63))
-      guard pieces[word] & bit == 0 else { continue }
-      pieces[word] |= bit
-      file.noteUse()
-    }
+    file.noteUse(pages.insert(offset >> Self.pageShift, through: last >> Self.pageShift))
   }
 
   private func wasThere(_ offset: UInt64, _ count: UInt64) -> Bool {
     guard count > 0 else { return false }
-    let last = (offset &+ count &- 1) >> Self.pieceShift
-    guard last >> 6 < UInt64(pieces.count) else { return false }
-    for piece in offset >> Self.pieceShift...last
-    where pieces[Int(piece >> 6)] & 1 << (piece & 63) == 0 { return false }
-    return true
+    let last = (offset &+ count &- 1) >> Self.pageShift
+    return pages.contains(offset >> Self.pageShift, through: last)
   }
 
-  private mutating func forgetAll() {
-    let count = ((file?.count ?? 0) >> Self.pieceShift + 1 + 63) / 64
-    pieces = [UInt64](repeating: 0, count: Int(count))
+  private mutating func forgetAll() { pages = Self.noPages(of: file) }
+
+  private static func noPages(of file: MappedFile?) -> PageSet {
+    PageSet(count: file.map { ($0.count - 1) >> pageShift + 1 } ?? 0)
   }
 
   private mutating func renew() {
