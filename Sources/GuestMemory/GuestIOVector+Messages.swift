@@ -127,9 +127,13 @@ extension GuestIOVector {
 
   /// Copies `bytes` into the ranges, from byte `offset` of them on, until either ends.
   ///
+  /// - Parameters:
+  ///   - bytes: What is copied.
+  ///   - offset: Where in the ranges it goes.
+  ///   - isNoted: Whether it is noted here that the bytes were written; otherwise ``noteWritten()`` is called later.
   /// - Returns: The number of bytes copied.
   @discardableResult
-  public func store(_ bytes: RawSpan, at offset: UInt64) -> Int {
+  public func store(_ bytes: RawSpan, at offset: UInt64, isNoted: Bool = true) -> Int {
     let size = unsafe bytes.withUnsafeBytes { source in
       unsafe forEachRun(from: offset, count: source.count) { run, done in
         // SAFETY: `run.count` bytes are left in `bytes` from `done`, and in RAM.
@@ -139,7 +143,7 @@ extension GuestIOVector {
         )
       }
     }
-    noteWritten(at: offset, count: size)
+    if isNoted { noteWritten(at: offset, count: size) }
     return size
   }
 

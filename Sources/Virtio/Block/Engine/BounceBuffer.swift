@@ -42,6 +42,6 @@ final class BounceBuffer {
   func store(_ count: Int, from offset: Int, into request: borrowing DiskRequest) {
     // SAFETY: the bytes are in the buffer.
     let own = unsafe RawSpan(_unsafeBytes: bytes(offset, count))
-    request.vector.store(own, at: 0)
+    request.vector.store(own, at: 0, isNoted: false)
   }
 }

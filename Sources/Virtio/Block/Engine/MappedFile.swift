@@ -65,7 +65,8 @@ final class MappedFile: Sendable {
     let start = unsafe UnsafeRawPointer(mapping.address) + Int(request.offset)
     // SAFETY: the bytes are mapped while this lives. Others may write them meanwhile, as with read(2): they are only
     // copied.
-    let copied = request.vector.store(unsafe RawSpan(_unsafeStart: start, byteCount: count), at: 0)
+    let bytes = unsafe RawSpan(_unsafeStart: start, byteCount: count)
+    let copied = request.vector.store(bytes, at: 0, isNoted: false)
     // Zeroes in place of what is gone are read again, by a call that says so.
     guard !isBroken else { return nil }
     // Where the file ends in the last page of these by now, all from there on is zeroes, which break nothing.
