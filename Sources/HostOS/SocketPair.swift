@@ -1,7 +1,7 @@
 import CLinux
 import Glibc
 
-/// Two connected stream sockets, close-on-exec (socketpair(2)).
+/// Two connected sockets, close-on-exec (socketpair(2)).
 @frozen
 public struct SocketPair: ~Copyable {
   /// One end.
@@ -9,8 +9,13 @@ public struct SocketPair: ~Copyable {
   /// The other end.
   public var far: OwnedFileDescriptor
 
-  /// Connects two new sockets.
-  public init() throws(SystemError) {
+  /// Connects two new stream sockets.
+  public init() throws(SystemError) { try self.init(SOCK_STREAM) }
+
+  /// Connects two new sockets that keep the bounds of what is sent, for ``PacketIO``.
+  public init(ofPackets: Void) throws(SystemError) { try self.init(SOCK_SEQPACKET) }
+
+  private init(_ type: __socket_type) throws(SystemError) {
     var numbers = InlineArray<2, Int32>(repeating: -1)
     var span = numbers.mutableSpan
     _ = try retrying("socketpair") {
@@ -18,7 +23,7 @@ public struct SocketPair: ~Copyable {
       unsafe span.withUnsafeMutableBufferPointer {
         unsafe socketpair(
           AF_UNIX,
-          Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue),
+          Int32(type.rawValue | SOCK_CLOEXEC.rawValue),
           0,
           $0.baseAddress
         )

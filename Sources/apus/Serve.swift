@@ -35,6 +35,7 @@ struct Serve: ParsableCommand {
       """,
     subcommands: [
       ServeDisk.self, ServeNet.self, ServeConsole.self, ServeEntropy.self, ServeVsock.self,
+      ServeBalloon.self,
     ]
   )
 }

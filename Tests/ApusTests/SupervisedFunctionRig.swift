@@ -9,13 +9,11 @@ import Virtio
 @testable import Machine
 @testable import RemoteDevice
 
-/// A disk of a process that is kept running, as a function with its driver.
-final class SupervisedFunctionRig: @unchecked Sendable {
+/// A device of a process that is kept running, as a function with its driver.
+class SupervisedFunctionRig: @unchecked Sendable {
   // Sendable: one thread of the test uses it.
-  private static let bar: UInt64 = 0xE000_0000
+  private static var bar: UInt64 { 0xE000_0000 }
 
-  let folder: TemporaryFolder
-  let path: String
   let log = RecordedLog()
   let memory: GuestMemory
   let process: DeviceSupervisor
@@ -26,27 +24,30 @@ final class SupervisedFunctionRig: @unchecked Sendable {
   private let state: GuestMemory
   private let remote: VfioUserRemote
 
-  init(_ policy: RestartPolicy? = nil, dma: DMAMode = .shared) throws {
-    folder = try TemporaryFolder()
-    path = try folder.file("disk", DiskLoad.content)
+  /// Starts `apus serve` with these arguments.
+  init(
+    _ name: String,
+    _ arguments: [String],
+    descriptors: [Int32] = [],
+    policy: RestartPolicy? = nil,
+    dma: DMAMode = .shared
+  ) throws {
     memory = try GuestMemory(count: 4 << 20)
     state = try GuestMemory(count: VirtioStateFile.byteCount)
     // However soon it is killed.
     var patient = RestartPolicy()
     patient.wellAfter = 0
     process = try DeviceSupervisor(
-      "disk0",
+      name,
       DeviceProgram(
         try Given.binary(),
-        ["apus", "serve"]
-          + MachineConfiguration.Disk(path: path).serveArguments(name: "disk0", queueCount: 1)
-          + ["--vfio-user", "fd:3", "--state", "fd:4"],
-        descriptors: [state.file.borrow { $0.rawValue } ?? -1]
+        ["apus", "serve"] + arguments + ["--vfio-user", "fd:3", "--state", "fd:4"],
+        descriptors: [state.file.borrow { $0.rawValue } ?? -1] + descriptors
       ),
       policy: policy ?? patient,
       logger: log.makeLogger()
     )
-    var options = VfioUserRemote.Options(source: process, name: "disk0", takesOver: true)
+    var options = VfioUserRemote.Options(source: process, name: name, takesOver: true)
     options.dma = dma
     remote = try VfioUserRemote(options, logger: log.makeLogger())
     let function = try remote.makeFunction(
@@ -103,5 +104,20 @@ final class SupervisedFunctionRig: @unchecked Sendable {
 
   private var takeovers: Int {
     log.notices.count { $0.contains("another process has taken over") }
+  }
+}
+
+/// A disk of such a process.
+final class SupervisedDiskRig: SupervisedFunctionRig, @unchecked Sendable {
+  // Sendable: as its base.
+  let folder: TemporaryFolder
+  let path: String
+
+  init(_ policy: RestartPolicy? = nil, dma: DMAMode = .shared) throws {
+    folder = try TemporaryFolder()
+    path = try folder.file("disk", DiskLoad.content)
+    let disk = MachineConfiguration.Disk(path: path)
+    let arguments = disk.serveArguments(name: "disk0", queueCount: 1)
+    try super.init("disk0", arguments, policy: policy, dma: dma)
   }
 }

@@ -22,7 +22,7 @@ import Virtio
     hasDoorbells: Bool
   ) async throws {
     try await Program.onThread {
-      let rig = try SupervisedFunctionRig()
+      let rig = try SupervisedDiskRig()
       try rig.driver.negotiate(without: without)
       let load = DiskLoad(rig.memory)
       load.queue = try rig.driver.makeQueue(0)
@@ -60,7 +60,7 @@ import Virtio
     dma: DMAMode
   ) async throws {
     try await Program.onThread {
-      let rig = try SupervisedFunctionRig(dma: dma)
+      let rig = try SupervisedDiskRig(dma: dma)
       try rig.driver.negotiate(without: without)
       let load = DiskLoad(rig.memory)
       load.queue = try rig.driver.makeQueue(0)
@@ -87,7 +87,7 @@ import Virtio
 
   @Test(.needsBinary) func aRegisterWaitsForTheNextProcess() async throws {
     try await Program.onThread {
-      let rig = try SupervisedFunctionRig()
+      let rig = try SupervisedDiskRig()
       try rig.driver.negotiate()
       _ = try rig.driver.makeQueue(0)
       rig.driver.start()
@@ -108,7 +108,7 @@ import Virtio
 
   @Test(.needsBinary) func aResetIsDoneByTheNextProcess() async throws {
     try await Program.onThread {
-      let rig = try SupervisedFunctionRig()
+      let rig = try SupervisedDiskRig()
       for _ in 0..<5 {
         try rig.driver.negotiate()
         let load = DiskLoad(rig.memory)
@@ -129,7 +129,7 @@ import Virtio
 
   @Test(.needsBinary) func interruptsAreSignalledToWhoeverMayHaveMissedThem() async throws {
     try await Program.onThread {
-      let rig = try SupervisedFunctionRig()
+      let rig = try SupervisedDiskRig()
       try rig.enableMSIX()
       try rig.driver.negotiate()
       _ = try rig.driver.makeQueue(0)
@@ -148,7 +148,7 @@ import Virtio
       var policy = RestartPolicy()
       policy.limit = 2
       policy.firstPause = 1_000_000
-      let rig = try SupervisedFunctionRig(policy)
+      let rig = try SupervisedDiskRig(policy)
       try rig.driver.negotiate()
 
       rig.process.replace(with: DeviceProgram("/bin/false", ["false"]))

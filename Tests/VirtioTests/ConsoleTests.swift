@@ -123,6 +123,84 @@ import Virtio
     #expect(rig.rig.transport.status == 0)
   }
 
+  @Test func whatABlockedOutputHasTakenIsNotPrintedAgainAfterAPause() throws {
+    let rig = try Rig()
+    defer { rig.close() }
+    let text = Self.longText
+    try rig.rig.memory.write(text, at: GuestAddress(0x100000))
+    try rig.transmit.add([.readable(0x100000, UInt32(text.count))])
+    try rig.rig.driver.kick(1, rig.transmit)
+    try rig.rig.driver.wait { Self.pending(rig.screen) > 60_000 }
+
+    for _ in 0..<3 {
+      rig.rig.controller.pause()
+      rig.rig.controller.resume()
+    }
+    let printed = try rig.printed(text.count)
+
+    #expect(printed == text)
+    #expect(try rig.rig.driver.waitForUsed(rig.transmit).written == 0)
+    #expect(rig.console.savedState == [])
+  }
+
+  @Test func anotherConsoleGoesOnInTheMiddleOfABuffer() throws {
+    let memory = try GuestMemory(count: 4 << 20)
+    let (first, second) = (try Self.makePipe(), try Self.makePipe())
+    let consoles = try [first, second].map {
+      try Console(ConsolePort(input: nil, output: OwnedFileDescriptor(adopting: $0.writeEnd)))
+    }
+    let driver = FunctionStateDriver(try FunctionStateRig(consoles[0], in: memory), in: memory)
+    let text = Self.longText
+    try memory.write(text, at: GuestAddress(0x100000))
+    try driver.driver.negotiate()
+    let queue = try driver.driver.makeQueue(1)
+    driver.driver.start()
+    try queue.add([.readable(0x100000, UInt32(text.count))])
+    try driver.driver.kick(1, queue)
+    try driver.driver.wait { Self.pending(first.readEnd) > 60_000 }
+
+    try driver.move(to: FunctionStateRig(consoles[1], in: memory))
+    driver.rig.transport.resume()
+
+    var printed = try FileIO.read(first.readEnd, atMost: 1 << 17) ?? []
+    try driver.driver.wait {
+      printed += try FileIO.read(second.readEnd, atMost: 1 << 16) ?? []
+      return printed.count >= text.count
+    }
+    #expect(printed == text)
+    _ = (close(first.readEnd), close(second.readEnd))
+  }
+
+  @Test func aResetForgetsABufferThatWasPrintedInPart() throws {
+    let rig = try Rig()
+    defer { rig.close() }
+    let text = Self.longText
+    try rig.rig.memory.write(text, at: GuestAddress(0x100000))
+    try rig.transmit.add([.readable(0x100000, UInt32(text.count))])
+    try rig.rig.driver.kick(1, rig.transmit)
+    try rig.rig.driver.wait { Self.pending(rig.screen) > 60_000 }
+
+    rig.rig.controller.pause()
+    #expect(rig.console.savedState != [])
+    rig.console.reset()
+
+    #expect(rig.console.savedState == [])
+    for bytes in [[1], [2, 7, 0, 1], Array(repeating: 0xFF, count: 11)] as [[UInt8]] {
+      #expect(throws: VirtioStateError.self) { try rig.console.restore(bytes) }
+    }
+  }
+
+  private static var longText: [UInt8] {
+    (0..<200_000).map { UInt8(truncatingIfNeeded: $0 &* 7 ^ $0 >> 8) }
+  }
+
+  /// How many bytes wait in a pipe.
+  private static func pending(_ number: Int32) -> Int32 {
+    var count: Int32 = 0
+    _ = ioctl(number, UInt(FIONREAD), &count)
+    return count
+  }
+
   @Test func aClosedOutputThrowsAwayAndGoesOn() throws {
     let rig = try Rig()
     Glibc.close(rig.screen)

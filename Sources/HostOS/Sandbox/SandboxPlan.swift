@@ -42,6 +42,7 @@ public struct SandboxPlan: Equatable, Sendable {
     calls += SystemCallRules.connections
     switch kind {
     case .memory: break
+    case .balloon: calls += SystemCallRules.discarding
     case .network: calls += SystemCallRules.interfaces
     case .file: calls += SystemCallRules.storage + SystemCallRules.ring
     case .client:

@@ -17,7 +17,6 @@ public enum SystemCallRules {
       all: "brk",
       "munmap",
       "mremap",
-      "madvise",
       "futex",
       "set_robust_list",
       "rseq",
@@ -39,6 +38,11 @@ public enum SystemCallRules {
       "exit",
       "exit_group"
     ) + [
+      // What glibc and we say of memory of this process's: that it is free, or may be in huge pages. Pages of files, such as
+      // the guest's memory, are not to be removed.
+      .allow("madvise", .equals(2, 4)),  // MADV_DONTNEED
+      .allow("madvise", .equals(2, 8)),  // MADV_FREE
+      .allow("madvise", .equals(2, 14)),  // MADV_HUGEPAGE
       // Memory is for data: no new code.
       .allow("mmap", .lacks(2, executable)),
       .allow("mprotect", .lacks(2, executable)),
@@ -51,6 +55,11 @@ public enum SystemCallRules {
       .allow("rt_sigaction", .equals(0, 33)),
       .allow("prctl", .equals(0, setName)),
     ]
+  }
+
+  /// Giving pages of the guest's memory back to the host.
+  public static var discarding: [SystemCallRule] {
+    [.allow("madvise", .equals(2, 9))]  // MADV_REMOVE
   }
 
   /// Descriptors, whatever they stand for; waiting for them; and what stands for no file.

@@ -45,7 +45,9 @@ extension Board {
         )
       devices.append(AttachedDevice(device, address: vsock.address, label: vsock.text))
     }
-    if let balloon = configuration.balloon {
+    if let balloon = configuration.balloon, let device = attachments.isolated?.balloon {
+      devices.append(AttachedDevice(device, address: balloon.address, label: "--balloon"))
+    } else if let balloon = configuration.balloon {
       let device = try Balloon(
         target: balloon.size,
         options: balloon.options,
@@ -54,7 +56,9 @@ extension Board {
       self.balloon = device
       devices.append(AttachedDevice(device: device, address: balloon.address, label: "--balloon"))
     }
-    if let console = attachments.console {
+    if let console = attachments.isolated?.console {
+      devices.append(AttachedDevice(console, address: nil, label: console.name))
+    } else if let console = attachments.console {
       devices.append(AttachedDevice(device: console, address: nil, label: console.name))
     }
     if configuration.hasEntropy {

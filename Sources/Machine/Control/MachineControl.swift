@@ -84,7 +84,8 @@ final class MachineControl: Sendable {
       program.path = path
     case .options(let text):
       // "apus", "serve", the kind, and what the device is.
-      guard program.arguments.count > 3, ["disk", "net", "vsock"].contains(program.arguments[2])
+      guard program.arguments.count > 3,
+        ["disk", "net", "vsock", "balloon"].contains(program.arguments[2])
       else {
         return "\(name): it has no options"
       }
@@ -106,6 +107,7 @@ extension MachineConfiguration {
     var names = disks.enumerated().map { ($1.name ?? "disk\($0)", "disk \($1.path)") }
     names += networks.enumerated().map { ("net\($0)", "network interface \($1.text)") }
     if vsock != nil { names.append(("vsock", "sockets")) }
+    if console != .none || !ports.isEmpty { names.append(("console", "console")) }
     if hasEntropy { names.append(("entropy", "entropy source")) }
     if balloon != nil { names.append(("balloon", "memory balloon")) }
     names += remotes.enumerated().map { ("remote\($0)", "remote device \($1.text)") }

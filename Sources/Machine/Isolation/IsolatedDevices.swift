@@ -10,8 +10,11 @@ final class IsolatedDevices: Sendable {
   /// The disks and network interfaces, in order.
   let disks: [RemoteLink.Device]
   let networks: [RemoteLink.Device]
-  /// The sockets and the entropy source; `nil` where the machine has none.
+  /// The sockets, the balloon, the console and the entropy source; `nil` where the machine has none, and for a balloon and a
+  /// console without PCI, or a balloon whose process has not the guest's memory, which are then in this process.
   let vsock: RemoteLink.Device?
+  let balloon: RemoteLink.Device?
+  let console: RemoteLink.Device?
   let entropy: RemoteLink.Device?
 
   /// All processes, by the names of their devices.
@@ -22,13 +25,29 @@ final class IsolatedDevices: Sendable {
   private let diskProcesses: [IsolatedProcess]
   private let otherProcesses: [IsolatedProcess]
 
+  /// Starts those of a machine whose console has its ends in `console`; `nil` if none is to have a process.
+  static func start(
+    _ configuration: MachineConfiguration,
+    _ recorder: MessageRecorder?,
+    _ console: HostConsole
+  ) throws -> IsolatedDevices? {
+    guard configuration.isolation != .none else { return nil }
+    let link = try configuration.transport == .pci ? console.makeLink() : nil
+    return try IsolatedDevices(configuration, recorder, link)
+  }
+
   /// Starts the processes that `configuration` asks for, all at once, and connects to them.
   ///
   /// - Parameters:
   ///   - configuration: The machine.
   ///   - recorder: Where what is said with them is recorded, if it is.
+  ///   - link: The console's ends, which outlive its process; `nil` if it has none.
   /// - Throws: What is wrong with a device, or with the host.
-  init(_ configuration: MachineConfiguration, _ recorder: MessageRecorder?) throws {
+  init(
+    _ configuration: MachineConfiguration,
+    _ recorder: MessageRecorder?,
+    _ link: ConsoleLinkHost?
+  ) throws {
     // What a user can mend is then told as if there were no other process.
     for disk in configuration.disks { _ = try disk.open() }
     let count = configuration.processorCount
@@ -56,12 +75,22 @@ final class IsolatedDevices: Sendable {
     let vsockProcess = try configuration.vsock.map {
       try IsolatedProcess("vsock", $0.serveArguments, of: configuration)
     }
+    let balloonProcess = try Self.balloonProcess(configuration)
+    let consoleProcess = try link.map {
+      try IsolatedProcess(
+        "console",
+        Self.consoleArguments(configuration, linkedFrom: first),
+        descriptors: $0.descriptors,
+        of: configuration
+      )
+    }
     let entropyProcess =
       try configuration.hasEntropy
       ? IsolatedProcess("entropy", Self.entropyArguments(configuration), of: configuration) : nil
 
     self.diskProcesses = diskProcesses
-    otherProcesses = networkProcesses + [vsockProcess, entropyProcess].compactMap { $0 }
+    let others = [vsockProcess, balloonProcess, consoleProcess, entropyProcess]
+    otherProcesses = networkProcesses + others.compactMap { $0 }
     disks = try zip(diskProcesses, configuration.disks).map { process, disk in
       try process.connect(.block, recorder) { $0.queueLimit = disk.queueCount ?? count }
     }
@@ -69,12 +98,32 @@ final class IsolatedDevices: Sendable {
       try process.connect(.network, recorder) { $0.address = NetworkLink.address(of: network) }
     }
     vsock = try vsockProcess?.connect(.sockets, recorder)
+    balloon = try balloonProcess?.connectFunction(recorder)
+    console = try consoleProcess?.connectFunction(recorder)
     entropy = try entropyProcess?.connect(.entropy, recorder)
   }
 
   /// Has the disks looked at again, which may have changed their sizes.
   func resizeDisks() {
     for process in diskProcesses { process.supervisor.signal(SIGUSR2) }
+  }
+
+  private static func balloonProcess(
+    _ configuration: MachineConfiguration
+  ) throws -> IsolatedProcess? {
+    // What is not mapped cannot be given back.
+    guard configuration.transport == .pci, configuration.dma == .shared,
+      let balloon = configuration.balloon
+    else { return nil }
+    return try IsolatedProcess("balloon", balloon.serveArguments, of: configuration)
+  }
+
+  private static func consoleArguments(
+    _ configuration: MachineConfiguration,
+    linkedFrom first: Int32
+  ) -> [String] {
+    ["console", "link:\(first)"] + configuration.ports.map { "--port=\($0.name)" }
+      + (configuration.console == .none ? ["--no-terminal"] : [])
   }
 
   private static func entropyArguments(_ configuration: MachineConfiguration) -> [String] {

@@ -71,21 +71,27 @@ struct IsolatedProcess {
     _ recorder: MessageRecorder?,
     _ prepare: (inout VhostUserRemote.Options) -> Void = { _ in }
   ) throws -> RemoteLink.Device {
-    let logger = Logger(label: name)
+    guard !isFunction else { return try connectFunction(recorder) }
+    var options = VhostUserRemote.Options(kind, source: supervisor, name: name)
+    options.recorder = recorder
+    prepare(&options)
     do {
-      guard isFunction else {
-        var options = VhostUserRemote.Options(kind, source: supervisor, name: name)
-        options.recorder = recorder
-        prepare(&options)
-        return .virtio(try VhostUserRemote(options, logger: logger))
-      }
-      var options = VfioUserRemote.Options(source: supervisor, name: name, takesOver: true)
-      options.patience = 10
-      options.dma = dma
-      options.recorder = recorder
-      return .function(try VfioUserRemote(options, logger: logger))
+      return .virtio(try VhostUserRemote(options, logger: Logger(label: name)))
     } catch let error as VhostUserBackEndError {
       throw MachineError.isolatedDevice(name, reason: supervisor.failure ?? "\(error)")
+    }
+  }
+
+  /// Connects to the process of a PCI function.
+  ///
+  /// - Throws: `MachineError` if it is of no use, `SystemError` if the host fails.
+  func connectFunction(_ recorder: MessageRecorder?) throws -> RemoteLink.Device {
+    var options = VfioUserRemote.Options(source: supervisor, name: name, takesOver: true)
+    options.patience = 10
+    options.dma = dma
+    options.recorder = recorder
+    do {
+      return .function(try VfioUserRemote(options, logger: Logger(label: name)))
     } catch let error as VfioUserError {
       throw MachineError.isolatedDevice(name, reason: supervisor.failure ?? "\(error)")
     }

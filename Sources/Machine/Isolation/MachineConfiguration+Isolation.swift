@@ -3,8 +3,7 @@ extension MachineConfiguration {
   public enum Isolation: String, Sendable, CaseIterable {
     /// None: all are in this process.
     case none
-    /// Disks, network interfaces, sockets and the entropy source. Consoles and the balloon stay: the one is
-    /// this process's terminal, the other gives back this process's memory.
+    /// All but the serial port; with registers in memory, consoles and the balloon stay, too.
     case devices
   }
 }

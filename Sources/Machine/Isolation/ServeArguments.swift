@@ -47,6 +47,16 @@ extension MachineConfiguration.Vsock {
   var serveArguments: [String] { ["vsock", "cid=\(cid),path=\(escaped(path))"] }
 }
 
+extension MachineConfiguration.Balloon {
+  /// The arguments after `serve`.
+  var serveArguments: [String] {
+    var text = "size=\(size)"
+    if !options.reportsFreePages { text += ",reporting=off" }
+    if !options.deflatesOnOOM { text += ",deflate-on-oom=off" }
+    return ["balloon", text]
+  }
+}
+
 extension RateLimit.Rate {
   /// The rate as options have it.
   var text: String { "\(perSecond)/\(burst)" }

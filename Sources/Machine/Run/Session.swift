@@ -73,8 +73,7 @@ final class Session {
       onQuit: quit
     )
     recorder = try Self.makeRecorder(configuration)
-    isolated =
-      configuration.isolation == .none ? nil : try IsolatedDevices(configuration, recorder)
+    isolated = try IsolatedDevices.start(configuration, recorder, console)
     disks = try isolated == nil ? configuration.disks.map { try $0.open() } : []
     networks = try isolated == nil ? configuration.networks.map { try NetworkLink.open($0) } : []
     sockets = try isolated == nil ? configuration.vsock?.listen() : nil
@@ -118,7 +117,7 @@ final class Session {
       plane: try makePlane(vm, cpuid, clock, control),
       attachments: Board.Attachments(
         serial: output,
-        console: try console.makeDevice(),
+        console: try isolated?.console == nil ? console.makeDevice() : nil,
         disks: disks,
         networks: networks,
         sockets: sockets,

@@ -21,6 +21,8 @@ final class HostConsole: Sendable {
 
   private struct State {
     var device: Console?
+    /// The way to a device that has a process of its own, through all runs.
+    var link: ConsoleLinkHost?
     /// By number: whether somebody is at the host's end.
     var isOpen: [Bool]
   }
@@ -63,6 +65,29 @@ final class HostConsole: Sendable {
     return device
   }
 
+  /// Connects the ends to a device that has a process of its own, from ``start()`` on.
+  ///
+  /// - Returns: What leads there; `nil` if there is neither terminal nor port.
+  /// - Throws: `SystemError` if the host has no descriptor left.
+  func makeLink() throws(SystemError) -> ConsoleLinkHost? {
+    guard terminal != nil || !ports.isEmpty else { return nil }
+    var ends: [ConsoleLinkEnd?] = []
+    for end in [terminal] + ports.map(Optional.some) {
+      if let end {
+        ends.append(try ConsoleLinkEnd(end.stream.makeOutput()))
+      } else {
+        ends.append(nil)
+      }
+    }
+    let link = try ConsoleLinkHost(
+      ends,
+      names: ["console"] + ports.map { "port \($0.name ?? "")" },
+      isOpen: state.withLock { $0.isOpen }
+    )
+    state.withLock { $0.link = link }
+    return link
+  }
+
   /// A device with the same ports and nothing behind them.
   static func makeDetachedDevice(
     _ configuration: MachineConfiguration
@@ -76,10 +101,14 @@ final class HostConsole: Sendable {
 
   /// Starts to deliver what comes from outside.
   func start() throws(SystemError) {
-    if let terminal { try terminal.stream.start { [terminal] in terminal.input.write($0) } }
+    let link = state.withLock { $0.link }
+    try link?.start()
+    if let terminal {
+      try terminal.stream.start { [terminal] in link?.send($0, to: 0) ?? terminal.input.write($0) }
+    }
     for (index, port) in ports.enumerated() {
       try port.stream.start(
-        { port.input.write($0) },
+        { link?.send($0, to: index + 1) ?? port.input.write($0) },
         onConnection: { [weak self] in self?.setOpen(index + 1, $0) }
       )
     }
@@ -87,6 +116,8 @@ final class HostConsole: Sendable {
 
   /// Ends the delivery, and puts a terminal back as it was; what the guest said last has been written.
   func stop() {
+    // Before those who carry it on to clients.
+    state.withLock { $0.link }?.stop()
     terminal?.stream.stop()
     for port in ports { port.stream.stop() }
   }
@@ -95,6 +126,7 @@ final class HostConsole: Sendable {
     state.withLock { state in
       state.isOpen[number] = isOpen
       state.device?.setHostEnd(of: number, open: isOpen)
+      state.link?.setOpen(number, isOpen)
     }
   }
 

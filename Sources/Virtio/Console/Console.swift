@@ -42,6 +42,19 @@ public final class Console: VirtioDevice {
     workers = QueueWorkers(name, groups: [Array(0..<count)], threads: threads)
   }
 
+  /// Makes a console whose ends another process has.
+  ///
+  /// - Parameters:
+  ///   - link: What leads there.
+  ///   - name: The device's name in log lines and of its thread.
+  public init(_ link: ConsoleLink, name: String) {
+    self.name = name
+    hasSize = false
+    shared = ConsoleShared(link)
+    let count = link.ports.count == 1 ? 2 : 2 * link.ports.count + 2
+    workers = QueueWorkers(name, groups: [Array(0..<count)])
+  }
+
   /// A console.
   public var type: VirtioDeviceType { .console }
 
@@ -116,8 +129,17 @@ public final class Console: VirtioDevice {
     shared.pause()
   }
 
+  /// What the driver has said of several ports; what has come from it is out, and nothing of a terminal is kept.
+  public var savedState: [UInt8] { shared.savedState }
+
+  /// Takes it over; the driver is told of ends where somebody is now or nobody any more.
+  public func restore(_ state: [UInt8]) throws(VirtioStateError) { try shared.restore(state) }
+
   /// Serves the queue no more.
-  public func resetQueue(_ index: Int) { workers.stopQueue(index) }
+  public func resetQueue(_ index: Int) {
+    workers.stopQueue(index)
+    shared.forgetQueue(index)
+  }
 
   /// Serves the queue again.
   public func restartQueue(_ queue: VirtqueueConfiguration) throws { try workers.startQueue(queue) }

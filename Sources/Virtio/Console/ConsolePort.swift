@@ -22,6 +22,8 @@ public final class ConsolePort: Sendable {
 
   private let input: OwnedFileDescriptor?
   private let output: OwnedFileDescriptor?
+  /// The way to the monitor, in a process that has neither of the two.
+  let link: ConsoleLinkPort?
 
   /// Makes a port.
   ///
@@ -40,16 +42,30 @@ public final class ConsolePort: Sendable {
     self.name = name
     self.input = input
     self.output = output
+    link = nil
+  }
+
+  /// Makes a port whose ends another process has.
+  init(name: String?, _ link: ConsoleLinkPort) {
+    self.name = name
+    input = nil
+    output = nil
+    self.link = link
   }
 
   /// Whether there is anywhere to write to.
-  var hasOutput: Bool { output != nil }
+  var hasOutput: Bool { link != nil || output != nil }
 
   /// Whether something has come that was not read.
-  var hasInput: Bool { input.borrow { isReady($0.rawValue, POLLIN) } ?? false }
+  var hasInput: Bool { link?.hasInput ?? input.borrow { isReady($0.rawValue, POLLIN) } ?? false }
 
-  /// Reads what has come, at most `count` bytes, to the front of `buffer`.
-  func read(into buffer: inout [UInt8], count: Int) -> Outcome {
+  /// How many chains of a queue may be completed before the driver sees them: with a link, what a chain moves is known to a
+  /// process that goes on after this one's death for one chain alone.
+  var batch: Int { link == nil ? 16 : 1 }
+
+  /// Reads what has come, at most `count` bytes, to the front of `buffer`, for the chain that the queue completes at `place`.
+  func read(into buffer: inout [UInt8], count: Int, at place: UInt16) -> Outcome {
+    if let link { return link.read(into: &buffer, count: count, at: place) }
     guard let number = input.borrow({ $0.rawValue }) else { return .closed }
     guard isReady(number, POLLIN) else { return .mustWait(number) }
     // SAFETY: the array has room for as many bytes as the call is told.
@@ -61,6 +77,7 @@ public final class ConsolePort: Sendable {
 
   /// Writes as many of the bytes in `range` as the output takes at once.
   func write(_ bytes: [UInt8], in range: Range<Int>) -> Outcome {
+    if let link { return link.write(bytes[range]) }
     guard let number = output.borrow({ $0.rawValue }) else { return .closed }
     guard isReady(number, POLLOUT) else { return .mustWait(number) }
     // SAFETY: rebasing checks that the range lies in the array.

@@ -3,7 +3,6 @@ import HostOS
 
 /// Moves bytes between a port's queues and its descriptors, on the queues' thread.
 final class ConsolePortService {
-  private static var batch: Int { 16 }
   private static var bufferCount: Int { 4096 }
 
   let port: ConsolePort
@@ -12,6 +11,7 @@ final class ConsolePortService {
 
   private let log: LimitedLog
   private let title: String
+  private let sent: ConsoleShared.Sent
   private var receiving: DescriptorChain
   private var transmitting: DescriptorChain
   private var input = [UInt8](repeating: 0, count: bufferCount)
@@ -20,10 +20,24 @@ final class ConsolePortService {
   private var output = [UInt8](repeating: 0, count: bufferCount)
   private var outputRange = 0..<0
   private var isTransmitting = false
-  private var hasTransmitted = false
+  // How much of the chain under way the host has taken.
+  private var transmitted: UInt64 = 0
   private var isOutputClosed: Bool
 
-  init(_ port: ConsolePort, _ state: ConsolePortState, _ activation: VirtioActivation) {
+  /// Serves `port`, whose queues are the one with this number, to the guest, and the one after it.
+  init(
+    _ port: ConsolePort,
+    queue: Int,
+    _ state: ConsolePortState,
+    _ sent: ConsoleShared.Sent,
+    _ activation: VirtioActivation
+  ) {
+    self.sent = sent
+    let queues = activation.queues.dropFirst(queue).prefix(2)
+    port.link?.begin(
+      input: queues.first??.isTakenOver == true,
+      output: queues.dropFirst().first??.isTakenOver == true
+    )
     self.port = port
     self.state = state
     log = activation.signals.log
@@ -43,14 +57,15 @@ final class ConsolePortService {
 
   /// Gives input to the driver, where it has buffers for it.
   func receive(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
-    for _ in 0..<Self.batch {
+    for _ in 0..<port.batch {
+      let place = queue.state.used
       guard try queue.pop(into: &receiving) else { return .drained }
       guard receiving.writableCount > 0 else {
         queue.complete(receiving, written: 0)
         continue
       }
       let room = Int(min(receiving.writableCount, UInt64(Self.bufferCount)))
-      switch port.read(into: &input, count: room) {
+      switch port.read(into: &input, count: room, at: place) {
       case .moved(let count):
         let written = receiving.write(input, count: count)
         queue.complete(receiving, written: UInt32(written))
@@ -67,11 +82,11 @@ final class ConsolePortService {
 
   /// Takes output from the driver, as fast as the host takes it.
   func transmit(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
-    for _ in 0..<Self.batch {
+    for _ in 0..<port.batch {
       if !isTransmitting {
+        let place = queue.state.used
         guard try queue.pop(into: &transmitting) else { return .drained }
-        isTransmitting = true
-        hasTransmitted = false
+        beginTransmitting(at: place)
       }
       if outputRange.isEmpty { fillOutput() }
       if outputRange.isEmpty {
@@ -81,7 +96,7 @@ final class ConsolePortService {
       }
       switch port.write(output, in: outputRange) {
       case .moved(let count):
-        hasTransmitted = true
+        transmitted &+= UInt64(count)
         outputRange = (outputRange.lowerBound + count)..<outputRange.upperBound
       case .mustWait(let descriptor):
         return .blocked(on: descriptor, for: .writable)
@@ -94,14 +109,21 @@ final class ConsolePortService {
     return .busy
   }
 
-  /// Ends what is under way on the queue from the guest.
+  /// Puts back what is under way on the queue from the guest: whoever comes next goes on after what has gone out of it.
   func finishTransmitting(_ queue: inout Virtqueue) {
     guard isTransmitting else { return }
     isTransmitting = false
-    // Nothing of it has gone out: whoever comes next begins it. Otherwise it counts as printed, so
-    // that nothing is printed twice.
-    if hasTransmitted { queue.complete(transmitting, written: 0) } else { queue.putBack() }
+    queue.putBack()
+    port.link?.rewindOutput()
+    sent.store(transmitted)
     outputRange = 0..<0
+  }
+
+  private func beginTransmitting(at place: UInt16) {
+    isTransmitting = true
+    transmitted = min(sent.take(), transmitting.readableCount)
+    port.link?.beginOutput(count: transmitting.readableCount, after: transmitted, at: place)
+    transmitting.skipReadable(transmitted)
   }
 
   /// Copies the next bytes of the chain; with a closed output there are none.

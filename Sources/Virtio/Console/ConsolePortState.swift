@@ -11,6 +11,7 @@ struct ConsolePortState: Sendable {
     /// Nobody is at the host's end, or nobody was meanwhile.
     static var close: Self { Self(rawValue: 16) }
     static var open: Self { Self(rawValue: 32) }
+    static var all: Self { [add, console, resize, name, close, open] }
   }
 
   var due: Due = []

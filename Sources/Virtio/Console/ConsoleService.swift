@@ -14,15 +14,19 @@ final class ConsoleService: QueueService {
   private static var batch: Int { 16 }
 
   private let shared: ConsoleShared
+  private let signals: VirtioSignals
   private let log: LimitedLog
   private let isMultiport: Bool
   private let ports: [ConsolePortService?]
   private var chain: DescriptorChain
   // Queues that had nothing to do when they were served last, and wait for something.
   private var idle: Set<Int> = []
+  // What the driver was told last, which it sees by the time that a queue is served again.
+  private var told: (port: Int, event: ConsolePortState.Due)?
 
   init(_ shared: ConsoleShared, _ activation: VirtioActivation) {
     self.shared = shared
+    signals = activation.signals
     log = activation.signals.log
     let isMultiport = activation.features.contains(.consoleMultiport)
     self.isMultiport = isMultiport
@@ -32,7 +36,9 @@ final class ConsoleService: QueueService {
       let state = kept.isEmpty ? nil : kept[number]
       return ConsolePortService(
         port,
+        queue: Self.receiveQueue(of: number),
         state ?? ConsolePortState(isGuestOpen: !isMultiport),
+        ConsoleShared.Sent(shared, number, activation.signals),
         activation
       )
     }
@@ -42,6 +48,7 @@ final class ConsoleService: QueueService {
   var completions: Int32? { shared.wake.rawValue }
 
   func serve(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
+    settleTold()
     takeChanges()
     idle.remove(queue.index)
     // What has changed may be for another queue, for which nothing else would come.
@@ -57,6 +64,7 @@ final class ConsoleService: QueueService {
 
   func finish(_ queue: inout Virtqueue) {
     idle.remove(queue.index)
+    settleTold()
     // The thread may end for a pause of which the driver learns nothing.
     shared.keep(ports.map { $0?.state })
     guard case .transmit(let number) = role(of: queue.index) else { return }
@@ -92,6 +100,23 @@ final class ConsoleService: QueueService {
       }
       if changes.changed.contains(number), shared.isOpen(number) { port.state.due.insert(.open) }
     }
+    guard !changes.isEmpty else { return }
+    keep()
+    shared.settle(changes)
+  }
+
+  /// Keeps what the driver has said, and is to be told, for whoever goes on after this process's death.
+  private func keep() {
+    guard isMultiport else { return }
+    shared.keep(ports.map { $0?.state })
+    signals.stateChanged()
+  }
+
+  /// Notes that the driver sees what it was told: it is not told again, not even after our death.
+  private func settleTold() {
+    guard let (port, event) = told.take() else { return }
+    ports[port]?.state.due.subtract(event)
+    keep()
   }
 
   /// Has the thread serve the queues that have something to do by now.
@@ -140,23 +165,21 @@ final class ConsoleService: QueueService {
 
   // MARK: Control
 
-  /// Tells the driver of ports (5.3.6.2).
+  /// Tells the driver of ports (5.3.6.2), one thing at a time.
   private func tell(_ queue: inout Virtqueue) throws(VirtqueueError) -> QueueOutcome {
-    for _ in 0..<Self.batch {
-      guard let number = ports.firstIndex(where: { $0?.isTellable == true }),
-        let port = ports[number]
-      else { return wait(queue) }
-      guard try queue.pop(into: &chain) else { return .drained }
-      let (message, event) = message(of: port, number)
-      guard UInt64(message.count) <= chain.writableCount else {
-        // 5.3.6.2.2: a buffer has room for the message; it waits for one that does.
-        log.warning("a control buffer of \(chain.writableCount) bytes for \(message.count)")
-        queue.complete(chain, written: 0)
-        continue
-      }
-      queue.complete(chain, written: UInt32(chain.write(message)))
-      port.state.due.subtract(event)
+    guard let number = ports.firstIndex(where: { $0?.isTellable == true }),
+      let port = ports[number]
+    else { return wait(queue) }
+    guard try queue.pop(into: &chain) else { return .drained }
+    let (message, event) = message(of: port, number)
+    guard UInt64(message.count) <= chain.writableCount else {
+      // 5.3.6.2.2: a buffer has room for the message; it waits for one that does.
+      log.warning("a control buffer of \(chain.writableCount) bytes for \(message.count)")
+      queue.complete(chain, written: 0)
+      return .busy
     }
+    queue.complete(chain, written: UInt32(chain.write(message)))
+    told = (number, event)
     return .busy
   }
 
@@ -192,6 +215,7 @@ final class ConsoleService: QueueService {
       } else {
         log.warning("a control message of \(count) bytes, less than \(ConsoleControl.size)")
       }
+      keep()
       queue.complete(chain, written: 0)
     }
     return .busy

@@ -41,12 +41,16 @@ extension PCITransport {
   /// Keeps the state once more, after something else than the driver has changed registers.
   public func noteState() { controller.keeper?.keep() }
 
-  /// Leaves the state as it is now to whoever takes over.
+  /// Leaves the state as it is now to whoever takes over, the places of its queues with it.
   ///
   /// The device is stopped where it stands: what it has taken is done.
   public func leaveState() {
     controller.pause()
     controller.signals.observeState(nil)
+    let places = savedState.queues.map(\.place)
+    controller.keeper?.keep { state in
+      for (index, place) in places.enumerated() { state.queues[index].place = place }
+    }
     controller.keeper = nil
   }
 }

@@ -1,4 +1,3 @@
-import Glibc
 import HostOS
 import TestSupport
 
@@ -7,21 +6,7 @@ struct Client: ~Copyable {
   private let socket: OwnedFileDescriptor
 
   init(_ path: String) throws {
-    let number = try retrying("socket") {
-      Glibc.socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    }
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: Array(path.utf8)) }
-    _ = try retrying("connect", path) {
-      withUnsafePointer(to: address) { pointer in
-        pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-          connect(number, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
-        }
-      }
-    }
-    try FileIO.setNonBlocking(number)
-    socket = OwnedFileDescriptor(adopting: number)
+    socket = try UnixSocket.connect(to: path)
   }
 
   /// Ends the connection.
