@@ -13,6 +13,12 @@ public enum ProcessBarrier {
     return apus_membarrier(register, 0) == 0
   }()
 
+  /// Registers the process, if the kernel offers it.
+  ///
+  /// Worth while before there is a second thread: from then on the kernel waits until all processors have noticed,
+  /// which takes some 10 ms.
+  public static func prepare() { _ = isAvailable }
+
   /// Returns after each thread of the process has passed a full barrier; needs ``isAvailable``.
   public static func issue() {
     precondition(isAvailable, "membarrier was not registered")

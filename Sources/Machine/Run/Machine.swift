@@ -21,6 +21,7 @@ public enum Machine {
     _ configuration: MachineConfiguration,
     with devices: [PCIDeviceModel] = []
   ) throws -> Outcome {
+    ProcessBarrier.prepare()
     try configuration.validate()
     try configuration.validate(devices)
     try Signals.installWakeUpHandler(for: Session.kickSignal)
