@@ -12,8 +12,8 @@ struct Apus: ParsableCommand {
     abstract: "A virtual machine monitor for Linux/KVM.",
     version: "0.1.0",
     subcommands: [
-      Run.self, Serve.self, Inspect.self, Replace.self, ReplayCommand.self, Interrupts.self,
-      Agent.self,
+      Run.self, Serve.self, Inspect.self, Replace.self, Save.self, ReplayCommand.self,
+      Interrupts.self, Agent.self,
     ]
   )
 

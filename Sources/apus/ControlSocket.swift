@@ -5,11 +5,11 @@ import Machine
 
 /// The client's end of a machine's control socket.
 enum ControlSocket {
-  // A replacement takes a while, and something else may be under way.
+  /// How long an answer may take, in nanoseconds: a replacement takes a while, and something else may be under way.
   private static var patience: UInt64 { 30_000_000_000 }
   private static var answerLimit: Int { 16 << 20 }
 
-  /// Makes a request.
+  /// Makes a request; what takes as long as the host's disk takes is waited for without a limit.
   ///
   /// - Returns: What comes after the line that says that it is done.
   /// - Throws: ``UserError`` with the machine's reason, or with what is wrong with the socket.
@@ -23,16 +23,17 @@ enum ControlSocket {
       )
     }
     try FileIO.writeAll(socket.rawValue, Array("\(request.line)\n".utf8))
-    let end = MonotonicClock.nanoseconds + patience
+    let end: UInt64? =
+      if case .save = request { nil } else { MonotonicClock.nanoseconds + patience }
     var answer: [UInt8] = []
     while true {
       let now = MonotonicClock.nanoseconds
-      guard now < end, answer.count < answerLimit else {
+      guard end.map({ now < $0 }) ?? true, answer.count < answerLimit else {
         throw UserError(message: "\(path): no answer within \(patience / 1_000_000_000) s")
       }
       var list = PollList()
       _ = list.add(socket.rawValue, for: .readable)
-      list.wait(timeout: Int32(clamping: (end - now) / 1_000_000 + 1))
+      list.wait(timeout: end.map { Int32(clamping: ($0 - now) / 1_000_000 + 1) })
       guard let bytes = try FileIO.read(socket.rawValue, atMost: 1 << 16) else { continue }
       if bytes.isEmpty { break }
       answer += bytes

@@ -38,7 +38,7 @@ extension Run {
     let host = EmulatedHost(image: image, memory: configuration.memory, channels: channels)
     let request = AgentRequest(
       arguments: Array(CommandLine.arguments.dropFirst()),
-      workingDirectory: try Self.workingDirectory(),
+      workingDirectory: try WorkingFolder.path(),
       folders: try folders(configuration)
     )
     let reservation = try Self.explaining {
@@ -62,8 +62,8 @@ extension Run {
     _ stream: MachineConfiguration.Stream
   ) throws -> EmulatedHost.Channel? {
     switch stream {
-    case .unix(let path): .socket(try absolute(path))
-    case .pipe(let path): .pipe(try absolute(path))
+    case .unix(let path): .socket(try WorkingFolder.absolute(path))
+    case .pipe(let path): .pipe(try WorkingFolder.absolute(path))
     case .none, .standard, .file, .device: nil
     }
   }
@@ -144,20 +144,8 @@ extension Run {
   }
 
   private static func folder(of path: String) throws -> String {
-    let whole = try absolute(path)
+    let whole = try WorkingFolder.absolute(path)
     let end = whole.lastIndex(of: "/") ?? whole.startIndex
     return end == whole.startIndex ? "/" : String(whole[..<end])
-  }
-
-  private static func absolute(_ path: String) throws -> String {
-    path.hasPrefix("/") ? path : try workingDirectory() + "/" + path
-  }
-
-  private static func workingDirectory() throws -> String {
-    guard let path = unsafe getcwd(nil, 0) else {
-      throw SystemError(call: "getcwd", code: errno)
-    }
-    defer { unsafe free(path) }
-    return unsafe String(cString: path)
   }
 }

@@ -92,6 +92,41 @@ import Testing
     #expect(!output.contains("FAIL"), "\(output)")
   }
 
+  @Test(.needsKVM) func aMachineIsSavedByItsControlSocket() async throws {
+    let saved = folder.path(of: "saved")
+    let socket = folder.path(of: "control")
+    let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))
+    let devices = ["--accel", "kvm", "--debug-exit", "--disk", disk, "--log-level", "error"]
+    let missing = folder.path + "/no/file"
+    let kernel = try Given.saving()
+    let first = try await Program.drive(
+      ["run", kernel, "--memory", "64M", "--control", socket] + devices
+    ) { program in
+      try program.expect("step 3")
+      // One that cannot be saved goes on.
+      let refused = try RunningProgram(try Given.binary(), ["save", socket, missing]).finish(
+        within: 30
+      )
+      #expect(refused.code == 2, "\(refused)")
+      #expect(refused.errors.hasPrefix("apus: \(missing): "), "\(refused)")
+      #expect(refused.errors.split(separator: "\n").count == 1, "\(refused)")
+      let done = try RunningProgram(try Given.binary(), ["save", socket, saved]).finish(within: 60)
+      #expect(done.code == 0, "\(done)")
+      #expect(done.errors == "apus: \(saved): the machine is saved and has ended\n", "\(done)")
+      return try program.finish(within: 60)
+    }
+    #expect(first.code == 0, "\(first)")
+    #expect(first.errors.contains("apus: saved the machine to \(saved): "), "\(first)")
+
+    let ended = try await Program.run(["run", "--restore", saved] + devices, within: 120)
+
+    let lines = (first.output + ended.output).split(whereSeparator: \.isNewline).map(String.init)
+    #expect(lines.filter { $0.hasPrefix("step ") } == (0..<Self.steps).map { "step \($0)" })
+    let late = try await Program.run(["save", socket, saved], boots: false, within: 30)
+    #expect(late.code == 2, "\(late)")
+    #expect(late.errors.contains("--control"), "\(late)")
+  }
+
   @Test(.needsKVM) func aMachineOfOtherDevicesIsRefusedInOneLine() async throws {
     let saved = folder.path(of: "saved")
     let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))

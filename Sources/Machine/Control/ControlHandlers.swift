@@ -6,8 +6,8 @@ struct ControlHandlers: Sendable {
   ///
   /// - Returns: Why it is as before, in one line; `nil` if all went well.
   var replace: @Sendable (_ device: String, ControlRequest.DeviceChange) -> String?
-  /// Saves the guest in a file, which takes its time; `nil` where that is asked for otherwise.
+  /// Saves the guest in a file, which takes its time and ends the machine.
   ///
   /// - Returns: As ``replace``.
-  var save: (@Sendable (_ path: String) -> String?)?
+  var save: @Sendable (_ path: String) -> String?
 }

@@ -99,12 +99,7 @@ final class ControlServer: Sendable {
           if let answer = perform(line, for: number, &job, shared, logger) { client.answer(answer) }
         }
       }
-      let ended = shared.state.withLock { state -> (UInt64, String)? in
-        guard let number = state.job, let answer = state.answer.take() else { return nil }
-        state.job = nil
-        return (number, answer)
-      }
-      if let (number, answer) = ended {
+      if let (number, answer) = takeAnswer(shared) {
         job = nil
         clients[number]?.answer(answer)
       }
@@ -115,7 +110,19 @@ final class ControlServer: Sendable {
         next += 1
       }
     }
+    // What is under way is waited for: a machine that was saved ends, and whoever asked for that is told.
     _ = consume job
+    if let (number, answer) = takeAnswer(shared) { clients[number]?.answer(answer) }
+    for client in clients.values where client.interest == .writable { _ = client.advance() }
+  }
+
+  /// The answer to what was done last, and whose it is.
+  private static func takeAnswer(_ shared: Shared) -> (UInt64, String)? {
+    shared.state.withLock { state in
+      guard let number = state.job, let answer = state.answer.take() else { return nil }
+      state.job = nil
+      return (number, answer)
+    }
   }
 
   /// Does what a client asks.
@@ -132,8 +139,8 @@ final class ControlServer: Sendable {
     switch ControlRequest(line) {
     case nil:
       return
-        "error: \(line.prefix(40)): not a request; say inspect, inspect --json, replace DEVICE --with PROGRAM "
-        + "or replace DEVICE --options TEXT\n"
+        "error: \(line.prefix(40)): not a request; say inspect, inspect --json, replace DEVICE --with PROGRAM, "
+        + "replace DEVICE --options TEXT or save FILE\n"
     case .inspect(let isJSON)?:
       let report = handlers.inspect()
       return "ok\n" + (isJSON ? report.json : report.text)
@@ -141,10 +148,8 @@ final class ControlServer: Sendable {
       logger.notice("\(device): asked to be replaced")
       return begin(number, &job, shared) { handlers.replace(device, change) }
     case .save(let path)?:
-      guard let save = handlers.save else {
-        return "error: save \(path): not by this socket; run with --save FILE and send SIGUSR2\n"
-      }
-      return begin(number, &job, shared) { save(path) }
+      logger.notice("asked to save the machine to \(path)")
+      return begin(number, &job, shared) { handlers.save(path) }
     }
   }
 

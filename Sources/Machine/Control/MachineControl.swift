@@ -16,10 +16,16 @@ final class MachineControl: Sendable {
   private let configuration: MachineConfiguration
   private let isolated: IsolatedDevices?
   private let plane = Mutex<(any MachinePlane)?>(nil)
+  /// What the machine's main thread is asked for.
+  let saves: SaveRequests
 
-  init(_ configuration: MachineConfiguration, _ isolated: IsolatedDevices?) {
+  init(
+    _ configuration: MachineConfiguration,
+    _ isolated: IsolatedDevices?
+  ) throws(SystemError) {
     self.configuration = configuration
     self.isolated = isolated
+    saves = try SaveRequests()
   }
 
   /// What the socket's threads call.
@@ -27,7 +33,7 @@ final class MachineControl: Sendable {
     ControlHandlers(
       inspect: { [self] in report },
       replace: { [self] in replace($0, $1) },
-      save: nil
+      save: { [self] in save($0) }
     )
   }
 
@@ -67,6 +73,19 @@ final class MachineControl: Sendable {
       )
     }
     return ControlReport(devices: devices, lines: lines ?? [])
+  }
+
+  /// Finds out what can be before the guest is held.
+  private func save(_ path: String) -> String? {
+    do throws(MachineError) {
+      var asked = configuration
+      asked.savePath = path
+      try asked.validateSaving()
+      try SavedMachine.check(path)
+    } catch {
+      return "\(error)"
+    }
+    return saves.save(path)
   }
 
   private func replace(_ name: String, _ change: ControlRequest.DeviceChange) -> String? {

@@ -38,7 +38,7 @@ final class Session {
   private let models: [PCIDeviceModel]
   /// The machine that is put back at the first start.
   private var saved: SavedMachine?
-  private let machineControl: MachineControl
+  let machineControl: MachineControl
   private var controlServer: ControlServer?
   private let recorder: MessageRecorder?
   private let current = CurrentControl()
@@ -78,7 +78,7 @@ final class Session {
     networks = try isolated == nil ? configuration.networks.map { try NetworkLink.open($0) } : []
     sockets = try isolated == nil ? configuration.vsock?.listen() : nil
     remotes = try RemoteLink.open(configuration, recorder)
-    let machineControl = MachineControl(configuration, isolated)
+    let machineControl = try MachineControl(configuration, isolated)
     self.machineControl = machineControl
     if let path = configuration.interruptStatePath { try InterruptStateFile.check(path) }
     if let path = configuration.savePath { try SavedMachine.check(path) }
@@ -91,6 +91,7 @@ final class Session {
 
   /// Ends what the constructor started.
   func close() {
+    machineControl.saves.close("the machine has ended")
     controlServer = nil
     serial.stop()
     console.stop()
@@ -299,6 +300,7 @@ final class Session {
     let poller = try Poller()
     try poller.add(signals.rawValue, token: 0)
     try poller.add(control.event.rawValue, token: 1)
+    try poller.add(machineControl.saves.event.rawValue, token: 2)
     var deadline: UInt64?
     while true {
       if let outcome = control.result { return outcome }
@@ -330,6 +332,7 @@ final class Session {
           current.stop()
         }
       }
+      if let path = machineControl.saves.take() { save(to: path, saver, control) }
       if let deadline, MonotonicClock.seconds >= deadline { control.end(.stopped) }
       if processors.haveHalted() { control.end(.halted) }
     }

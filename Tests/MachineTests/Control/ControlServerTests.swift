@@ -41,7 +41,10 @@ import Testing
         gate.wait()
         return change == .options("good") ? nil : "\(device): no good"
       },
-      save: nil
+      save: { path in
+        gate.wait()
+        return path == "/tmp/a b" ? nil : "\(path): no good"
+      }
     )
     return try ControlServer(path, handlers, patience: patience, logger: log.makeLogger())
   }
@@ -127,13 +130,23 @@ import Testing
     withExtendedLifetime(server) {}
   }
 
-  @Test func savingIsAskedForOtherwise() throws {
+  @Test func savingIsAnsweredWhenItIsDone() throws {
     let server = try serve()
-    #expect(
-      try ask("save /tmp/a b\n")
-        == "error: save /tmp/a b: not by this socket; run with --save FILE and send SIGUSR2\n"
-    )
+    gate.signal()
+    #expect(try ask("save /tmp/a b\n") == "ok\n")
+    #expect(try ask("save /no\n") == "error: /no: no good\n")
     withExtendedLifetime(server) {}
+  }
+
+  /// A machine that was saved ends.
+  @Test func whoAskedIsAnsweredThoughTheServerEnds() throws {
+    var server: ControlServer? = try serve()
+    let client = try send("save /tmp/a b\n")
+    #expect(waitUntil { log.lines.contains { $0.contains("asked to save") } })
+    gate.signal()
+    #expect(server != nil)
+    server = nil
+    #expect(try answer(client) == "ok\n")
   }
 
   @Test func aRequestWithoutAnEndIsCutOff() throws {
