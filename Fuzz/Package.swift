@@ -17,7 +17,7 @@ let names = [
   "FuzzVfioUserReplies",
   "FuzzQueue", "FuzzBlock", "FuzzNet", "FuzzConsole", "FuzzEntropy", "FuzzVsock", "FuzzBalloon",
   "FuzzInterrupts", "FuzzFLIC", "FuzzVhostUser", "FuzzVhostUserReplies", "FuzzMPQEMU",
-  "FuzzMPQEMUReplies", "FuzzVfioUser",
+  "FuzzMPQEMUReplies", "FuzzVfioUser", "FuzzRecord",
 ]
 let targets = names.map { name in
   Target.executableTarget(name: name, dependencies: ["CFuzzer", "FuzzSupport"] + parts)
