@@ -59,15 +59,16 @@ struct ServeDisk: ParsableCommand {
     disk.queueCount = queues
     let threads = threads ?? min(queues, HostProcessors.count)
     let plan = Self.plan(disk)
+    let isForFrontEnd = options.isForFrontEnd
     try options.serve(plan) { [disk] in
       try disk.open()
     } make: { [disk] source in
       let workers = try (0..<threads).map { number throws(SystemError) in
         try QueueThread("disk.\(number)", polling: .adaptive)
       }
-      // Front ends make queues of 128 if not told otherwise, and no request may have more buffers.
       var choices = try disk.options(queueCount: queues)
-      choices.queueSize = 128
+      // Front ends make queues of 128 if not told otherwise, and no request may have more buffers.
+      if isForFrontEnd { choices.queueSize = 128 }
       return Block(
         source,
         name: disk.name ?? "disk",

@@ -12,8 +12,18 @@ import Testing
 
   init() throws { folder = try TemporaryFolder() }
 
-  @Test(.needsKVM, arguments: InterruptMode.allCases)
-  func aGuestGoesOnWhereItWas(mode: InterruptMode) async throws {
+  /// Whether its devices had processes of their own, and whether they have, does not matter.
+  @Test(
+    .needsKVM,
+    arguments: zip(
+      InterruptMode.allCases,
+      [
+        ["devices", "none", "devices"], ["none", "devices", "none"],
+        ["devices", "devices", "devices"],
+      ]
+    )
+  )
+  func aGuestGoesOnWhereItWas(mode: InterruptMode, isolation: [String]) async throws {
     let saved = folder.path(of: "saved")
     let disk = try folder.file("disk", [UInt8](repeating: 0, count: 64 * 512))
     let devices = [
@@ -27,7 +37,8 @@ import Testing
         round == 0
         ? [kernel, "--irqchip", mode.rawValue, "--memory", "64M"]
         : ["--restore", saved]
-      let ended = try await Program.drive(["run"] + how + devices + ["--save", saved]) { program in
+      let options = devices + ["--save", saved, "--isolate", isolation[round]]
+      let ended = try await Program.drive(["run"] + how + options) { program in
         try program.expect("step \(step)")
         program.signal(SIGUSR2)
         return try program.finish(within: 60)
@@ -41,7 +52,10 @@ import Testing
 
     let shown = try await Program.run(["interrupts", saved], boots: false, within: 10)
     #expect(shown.output.hasPrefix("interrupts (\(mode.rawValue)), saved:\n"), "\(shown)")
-    let ended = try await Program.run(["run", "--restore", saved] + devices, within: 120)
+    let ended = try await Program.run(
+      ["run", "--restore", saved, "--isolate", isolation[2]] + devices,
+      within: 120
+    )
     output += ended.output
 
     #expect(ended.code == 1, "\(ended) after \(output)")
@@ -160,9 +174,7 @@ import Testing
     let nothing = try folder.file("nothing", [1, 2, 3])
     let free = folder.path(of: "free")
     for (arguments, expected) in [
-      ([kernel, "--save", free, "--isolate", "devices"], "--isolate none"),
       ([kernel, "--save", free, "--transport", "mmio"], "--transport mmio"),
-      ([kernel, "--save", free, "--port", "agent=unix:\(free).socket"], "--port agent"),
       ([kernel, "--save", folder.path + "/no/file"], "name a file"),
       ([kernel, "--save", folder.path], "name one"),
       (["--restore", nothing], "no saved machine"), (["--restore", free], "name a file"),

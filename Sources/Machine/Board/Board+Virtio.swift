@@ -100,17 +100,28 @@ extension Board {
     }
   }
 
-  /// Has all devices finish what they have taken, and take nothing more.
-  func pauseDevices() { for function in savedFunctions { function.pause() } }
+  /// Has all devices finish what they have taken, and take nothing more; the processes of those that have one end.
+  ///
+  /// - Throws: ``SnapshotError/mismatch(_:)`` if one does not end in order.
+  func pauseDevices() throws(SnapshotError) {
+    for function in savedFunctions { function.pause() }
+    try isolated?.hold()
+  }
 
   /// Has devices that were paused, or put back, go on.
-  func resumeDevices() { for function in savedFunctions { function.resume() } }
+  func resumeDevices() {
+    for function in savedFunctions { function.resume() }
+    isolated?.release()
+  }
 
   /// Has devices that were put back say what they may have said right before they were saved.
   func signalDevices() { for function in savedFunctions { function.signalRestart() } }
 
   private var savedFunctions: [any SavedPCIFunction] {
-    pci.functions.compactMap { $0.function as? any SavedPCIFunction }
+    // Those of a process of ours are left in its state file.
+    pci.functions.compactMap { _, function in
+      isolated?.process(of: function) == nil ? function as? any SavedPCIFunction : nil
+    }
   }
 
   private func makeTransport(

@@ -56,6 +56,8 @@ final class Board {
   /// The network interfaces, and the balloon, for the report.
   var networks: [Net] = []
   var balloon: Balloon?
+  /// The processes of devices of ours; `nil` if none has one.
+  let isolated: IsolatedDevices?
   /// The PCI functions that other processes serve.
   var remoteFunctions: [any RemotePCIFunction] = []
   /// The devices that whoever runs the machine has brought along.
@@ -96,6 +98,7 @@ final class Board {
       }
       throw MachineError.memory(bytes: configuration.memory, reason: error.reason)
     }
+    isolated = attachments.isolated
     powerManagement = ACPIPowerManagement(
       line: try plane.makeLine(UInt32(Self.systemControlInterrupt)),
       clock: attachments.clock,

@@ -7,16 +7,6 @@ extension MachineConfiguration {
     if let remote = remotes.first(where: { $0.kind != .vfioUser }) {
       throw .unsavedDevice(option: remote.text, remedy: "take that device away")
     }
-    // What its driver has said of a console's ports is not kept, and it says it once.
-    if let port = ports.first {
-      throw .unsavedDevice(option: "--port \(port.name)", remedy: "leave --port out")
-    }
-    if isolation != .none {
-      throw .unsavedDevice(
-        option: "--isolate \(isolation.rawValue)",
-        remedy: "give it --isolate none"
-      )
-    }
     if transport == .mmio {
       throw .unsavedDevice(option: "--transport mmio", remedy: "leave --transport out")
     }

@@ -1,5 +1,6 @@
 import Glibc
 import HostOS
+import PCI
 import RemoteDevice
 import Virtio
 
@@ -102,6 +103,22 @@ final class IsolatedDevices: Sendable {
     console = try consoleProcess?.connectFunction(recorder)
     entropy = try entropyProcess?.connect(.entropy, recorder)
   }
+
+  /// The process of the PCI function with this name; `nil` if it has none.
+  func process(of function: any PCIFunction) -> IsolatedProcess? {
+    guard function is any RemotePCIFunction else { return nil }
+    return (diskProcesses + otherProcesses).first { $0.name == function.name }
+  }
+
+  /// Has all processes end in order, and no other start before ``release()``.
+  ///
+  /// - Throws: ``SnapshotError/mismatch(_:)`` for the first that does not.
+  func hold() throws(SnapshotError) {
+    for process in diskProcesses + otherProcesses { try process.hold() }
+  }
+
+  /// Has processes serve the devices again.
+  func release() { for process in diskProcesses + otherProcesses { process.release() } }
 
   /// Has the disks looked at again, which may have changed their sizes.
   func resizeDisks() {

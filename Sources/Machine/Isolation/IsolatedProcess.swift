@@ -1,3 +1,4 @@
+import Glibc
 import GuestMemory
 import HostOS
 import Logging
@@ -61,6 +62,17 @@ struct IsolatedProcess {
       DeviceProgram("/proc/self/exe", all, descriptors: handed + descriptors),
       logger: logger
     )
+  }
+
+  /// Maps the file that the process keeps its state in.
+  ///
+  /// - Throws: `SystemError` or `SharedMappingError` if the host fails.
+  func openState() throws -> VirtioStateFile {
+    let file = try state?.file.borrow { (file) throws(SystemError) in try file.duplicated() }
+    guard let file = consume file else {
+      throw SystemError(call: "mmap", code: ENOTSUP, subject: name)
+    }
+    return try VirtioStateFile(file)
   }
 
   /// Connects to the process.

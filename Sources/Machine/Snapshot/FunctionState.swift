@@ -29,13 +29,19 @@ struct FunctionState: Equatable, Sendable {
 
   init(slot: UInt8) { self.slot = slot }
 
-  /// Takes the state of a function; one that can be paused is.
+  /// Takes the state of a function; one that can be paused is, or its process held.
   ///
   /// - Throws: ``SnapshotError/mismatch(_:)`` if it cannot be had.
-  init(_ address: PCIAddress, _ function: any PCIFunction) throws(SnapshotError) {
+  init(
+    _ address: PCIAddress,
+    _ function: any PCIFunction,
+    _ isolated: IsolatedDevices?
+  ) throws(SnapshotError) {
     slot = address.device
     if let transport = function as? PCITransport {
       virtio = transport.savedState
+    } else if let process = isolated?.process(of: function) {
+      virtio = try process.savedState(of: function)
     } else if let function = function as? any SavedPCIFunction {
       do throws(PCIStateError) {
         let state = try function.saveState()
@@ -48,10 +54,16 @@ struct FunctionState: Equatable, Sendable {
     }
   }
 
-  /// Puts it into a function, which is paused then if it can be.
+  /// Puts it into a function, which is paused then if it can be, or its process held.
   ///
   /// - Throws: ``SnapshotError/mismatch(_:)``.
-  func restore(to function: any PCIFunction) throws(SnapshotError) {
+  func restore(
+    to function: any PCIFunction,
+    _ isolated: IsolatedDevices?
+  ) throws(SnapshotError) {
+    if let virtio, let process = isolated?.process(of: function) {
+      return try process.restore(virtio, to: function)
+    }
     if let bytes {
       guard let function = function as? any SavedPCIFunction, virtio == nil else {
         throw another(function)

@@ -45,8 +45,8 @@ final class MachineSaver {
         // Something else has ended it meanwhile.
         guard !control.isEnding else { return }
         // What the devices have taken is done then, and told of: the guest's memory and its interrupts have it.
-        board.pauseDevices()
         defer { if !control.isEnding { board.resumeDevices() } }
+        try board.pauseDevices()
         let size = try ReplacedFile.write(path) { number in try write(to: number, indices) }
         // With the vCPUs still held: none goes on.
         control.end(.saved(path: path, bytes: size))
@@ -97,7 +97,7 @@ final class MachineSaver {
       snapshot.interrupts = try processors.currentInterruptState(of: board.plane, mode)
       snapshot.platform = PlatformState(board)
       snapshot.functions = try board.pci.functions.map {
-        try FunctionState($0.address, $0.function)
+        try FunctionState($0.address, $0.function, board.isolated)
       }
       if raisedCounts == before { break }
     }

@@ -37,7 +37,7 @@ final class SavedMachine {
         let address = PCIAddress(device: function.slot)
         // The summaries agree on what is there.
         guard let own = board.pci.function(at: address) else { continue }
-        try function.restore(to: own)
+        try function.restore(to: own, board.isolated)
         board.pci.followConfiguration(at: address)
       }
     }

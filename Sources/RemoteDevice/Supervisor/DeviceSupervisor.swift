@@ -110,6 +110,43 @@ public final class DeviceSupervisor: ConnectionSource {
     keeper.wake.signal()
   }
 
+  /// Has the process end, and starts no other before ``release()``; returns when it is gone.
+  ///
+  /// The guest's accesses wait meanwhile. One call at a time.
+  ///
+  /// - Returns: Whether it has ended in order, so that its state file has all of it.
+  /// - Throws: `SystemError` if the host has no descriptor left; then nothing has changed.
+  public func hold() throws(SystemError) -> Bool {
+    let isGone = try EventFD()
+    keeper.state.withLock { state in
+      state.isGone = isGone
+      state.isHeld = true
+      state.isReleased = nil
+    }
+    keeper.wake.signal()
+    var list = PollList()
+    let place = list.add(isGone.rawValue, for: .readable)
+    list.wait(timeout: Self.holdPatience)
+    let hasEnded = list.isReady(place)
+    return keeper.state.withLock { state in
+      state.isGone = nil
+      return hasEnded && state.hasEndedInOrder
+    }
+  }
+
+  // The process has a second to end by itself, and so have those that it has started; in milliseconds.
+  private static var holdPatience: Int32 { 5000 }
+
+  /// Has a process serve the device again after ``hold()``; no effect if it is not held.
+  public func release() {
+    keeper.state.withLock { state in
+      guard state.isHeld else { return }
+      state.isHeld = false
+      state.isReleased = true
+    }
+    keeper.wake.signal()
+  }
+
   /// Sends the process a signal, if there is one now.
   public func signal(_ number: Int32) {
     keeper.state.withLock { $0.signal = number }

@@ -23,6 +23,11 @@ final class ProcessKeeper: Sendable {
     /// A signal that it is to have.
     var signal: Int32?
     var isReplaced = false
+    /// Whether no process is to run for now, who waits for that, and how the last one has ended.
+    var isHeld = false
+    var isGone: EventFD?
+    var isReleased: Bool?
+    var hasEndedInOrder = false
     var isStopping = false
     /// How often a process was followed by another.
     var restarts = 0
@@ -48,6 +53,7 @@ final class ProcessKeeper: Sendable {
   private enum End {
     case died(String)
     case replaced
+    case held
     case stopped
   }
 
@@ -99,6 +105,12 @@ final class ProcessKeeper: Sendable {
       case .replaced:
         logger.notice("\(name): its process is replaced")
         state.withLock { $0.isReplaced = false }
+        count = 0
+        continue
+      case .held:
+        enter(.waiting)
+        state.withLock { $0.isGone }?.signal()
+        guard waitForReplacement() else { return }
         count = 0
         continue
       case .died(let reason): cause = reason
@@ -243,6 +255,7 @@ final class ProcessKeeper: Sendable {
     // What it has started goes with it.
     child.signalGroup(SIGKILL)
     let ending = child.wait()
+    state.withLock { $0.hasEndedInOrder = ending == .exited(0) }
     if let end = wanted { return end }
     if let complaint = state.withLock({ $0.complaint }) {
       return .died("\(child.id) was killed: \(complaint)")
@@ -262,6 +275,7 @@ final class ProcessKeeper: Sendable {
   private var wanted: End? {
     state.withLock { state in
       if state.isStopping { return .stopped }
+      if state.isHeld { return .held }
       guard state.isReplaced else { return nil }
       return .replaced
     }
@@ -286,13 +300,20 @@ final class ProcessKeeper: Sendable {
     }
   }
 
-  /// Waits for another program; false if there will be none.
+  /// Waits for another program, or for the end of a hold; false if there will be none.
   private func waitForReplacement() -> Bool {
     while true {
       switch wanted {
       case .stopped: return false
       case .replaced: return true
-      case .died, nil: wait(nil)
+      case .held:
+        // Of a device that had failed, too.
+        state.withLock { $0.isGone }?.signal()
+        wait(nil)
+      case .died: wait(nil)
+      case nil:
+        if state.withLock({ $0.isReleased.take() }) == true { return true }
+        wait(nil)
       }
     }
   }

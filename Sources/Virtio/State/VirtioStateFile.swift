@@ -62,6 +62,13 @@ public final class VirtioStateFile: Sendable {
     return try VirtioFunctionState(bytes: bytes)
   }
 
+  /// Has the file say that a process has left this state in order; no process has the file.
+  public func replace(with state: VirtioFunctionState) {
+    // Its pages take no memory until they are used.
+    _ = try? inflight.discard(GuestAddress(0), count: Self.byteCount - Place.inflight)
+    keep { state }
+  }
+
   /// Keeps what `state` returns, which is called once it is this call's turn; nothing if that is nothing.
   func keep(_ state: () -> VirtioFunctionState?) {
     turn.withLock { _ in
