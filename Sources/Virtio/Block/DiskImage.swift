@@ -68,6 +68,8 @@ public final class DiskImage: Sendable {
   let isNoticed = Atomic(false)
   private let size: Atomic<UInt64>
   private let mapping = Mutex<MappedFile?>(nil)
+  // mincore(2) tells others that everything is in memory.
+  private let isOwn: Bool
 
   /// Opens and locks the disk at `path`.
   public init(
@@ -94,6 +96,7 @@ public final class DiskImage: Sendable {
     }
     // Of a device, that would be said of where its name is: devtmpfs.
     let isInMemory = !isBlockDevice && apus_is_in_memory(descriptor.rawValue) != 0
+    isOwn = Self.isOwn(descriptor)
     caching = isInMemory ? .memory : isDirect ? .none : .pageCache
     ringRefusal = options.engine == .calls ? nil : Self.tryRing()
     usesRing = options.engine != .calls && ringRefusal == nil
@@ -124,7 +127,7 @@ public final class DiskImage: Sendable {
   ///
   /// One for all queues, made anew when the file has grown or the mapping is used up.
   func mappedFile() -> MappedFile? {
-    guard caching != .none else { return nil }
+    guard caching == .pageCache || caching == .memory && isOwn else { return nil }
     return mapping.withLock { mapped in
       if let mapped {
         // A file that became shorter once may do so again.
@@ -134,6 +137,11 @@ public final class DiskImage: Sendable {
       mapped = try? MappedFile(descriptor, count: count)
       return mapped
     }
+  }
+
+  private static func isOwn(_ descriptor: borrowing OwnedFileDescriptor) -> Bool {
+    var status = stat()
+    return unsafe fstat(descriptor.rawValue, &status) == 0 && status.st_uid == geteuid()
   }
 
   /// Locks the whole file, with some patience.
