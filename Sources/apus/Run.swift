@@ -134,8 +134,8 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "How processes of devices reach the guest's memory: shared (all of it is mapped there), or message (nothing is; "
-        + "each access is asked for, and checked).",
+      "How processes of devices reach the guest's memory: shared (all of it is mapped there), message (nothing "
+        + "is; each access is asked for), or window (the same, for what the driver's queues name only).",
       valueName: "how"
     )
   )

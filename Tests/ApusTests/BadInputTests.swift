@@ -28,6 +28,7 @@ import TestSupport
     Case("run KERNEL --initrd missing", "missing", "check the path"),
     Case("run KERNEL --initrd folder", "folder", "image file"),
     Case("run KERNEL --isolate none --dma message", "--dma message", "--isolate devices"),
+    Case("run KERNEL --isolate devices --dma window --save file", "--dma window", "--dma message"),
     Case(
       "run KERNEL --isolate devices --dma message --transport mmio",
       "--dma message",

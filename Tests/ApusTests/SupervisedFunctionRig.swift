@@ -41,7 +41,8 @@ class SupervisedFunctionRig: @unchecked Sendable {
       name,
       DeviceProgram(
         try Given.binary(),
-        ["apus", "serve"] + arguments + ["--vfio-user", "fd:3", "--state", "fd:4"],
+        ["apus", "serve"] + arguments + ["--vfio-user", "fd:3", "--state", "fd:4"]
+          + (dma == .window ? ["--no-packed-rings"] : []),
         descriptors: [state.file.borrow { $0.rawValue } ?? -1] + descriptors
       ),
       policy: policy ?? patient,

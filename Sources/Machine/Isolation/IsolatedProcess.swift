@@ -49,7 +49,7 @@ struct IsolatedProcess {
       }
       handed = [file]
       all += ["--vfio-user", socket, "--state", "fd:\(DeviceProgram.socketNumber + 1)"]
-      if !configuration.offersPackedRings { all.append("--no-packed-rings") }
+      if !configuration.offersPackedRings || dma == .window { all.append("--no-packed-rings") }
       state = memory
     } else {
       all += ["--vhost-user", socket]

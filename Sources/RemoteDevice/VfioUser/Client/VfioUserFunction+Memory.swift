@@ -22,11 +22,16 @@ extension VfioUserFunction {
         switch request {
         case .readDMA(let access):
           // At most as much as a message may carry, which was checked.
-          let data = try Self.read(GuestAddress(access.address), Int(access.count), in: memory)
-          return .success(.dma(access, data))
+          let data = try perform(.read, access, in: memory) { () throws(GuestMemoryError) in
+            try Self.read(GuestAddress(access.address), Int(access.count), in: memory)
+          }
+          return data.map { .success(.dma(access, $0)) } ?? refuse(access)
         case .writeDMA(let access, let data):
-          try Self.write(data, GuestAddress(access.address), in: memory)
-          return .success(.wroteDMA(access))
+          let done: Void? = try perform(.write, access, data, in: memory) {
+            () throws(GuestMemoryError) in
+            try Self.write(data, GuestAddress(access.address), in: memory)
+          }
+          return done.map { .success(.wroteDMA(access)) } ?? refuse(access)
         default: return .failure(VfioUserRefusal(errorNumber: ENOTSUP))
         }
       } catch {
@@ -34,6 +39,31 @@ extension VfioUserFunction {
         return .failure(VfioUserRefusal(errorNumber: EFAULT))
       }
     }
+  }
+
+  /// Does `body` if the server may use that memory; `nil` if not.
+  private func perform<Result>(
+    _ use: WindowQueue.Use,
+    _ access: VfioUserDMAAccess,
+    _ data: [UInt8] = [],
+    in memory: GuestMemory,
+    _ body: () throws(GuestMemoryError) -> Result
+  ) throws(GuestMemoryError) -> Result? {
+    guard let window else { return try body() }
+    guard memory.contains(GuestAddress(access.address), count: access.count) else {
+      throw GuestMemoryError(address: GuestAddress(access.address), count: access.count)
+    }
+    return try window.access(use, access.address, access.count, in: memory, written: data, body)
+  }
+
+  private func refuse(
+    _ access: VfioUserDMAAccess
+  ) -> Result<VfioUserReply, VfioUserRefusal> {
+    let address = GuestAddress(access.address)
+    log.warning(
+      "server: \(access.count) bytes at \(address) are not the driver's queues' or buffers"
+    )
+    return .failure(VfioUserRefusal(errorNumber: EFAULT))
   }
 
   /// Reads bytes; those of an aligned word with one access, as the words of a queue are.

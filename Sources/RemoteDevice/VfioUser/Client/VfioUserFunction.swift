@@ -44,6 +44,8 @@ public final class VfioUserFunction: RemotePCIFunction {
   let registers: VfioUserRegisters
   let doorbells: VfioUserDoorbells
   let memory: Mutex<GuestMemory?>
+  /// What of the memory the server may use; `nil` for all.
+  let window: DMAWindow?
   /// Signalled at ends of interrupts that the server has to be told of, for the reader.
   private let signalledEnds = Mutex<EventFD?>(nil)
   let presence = Atomic(Presence.gone.rawValue)
@@ -65,6 +67,7 @@ public final class VfioUserFunction: RemotePCIFunction {
     registers = try VfioUserRegisters(remote.shape, messages: wiring.messages)
     doorbells = VfioUserDoorbells(wiring.doorbells, log: log)
     memory = Mutex(wiring.memory)
+    window = try remote.dma == .window ? DMAWindow(of: remote.shape) : nil
     setup = Mutex(
       Setup(
         interrupts: VfioUserInterrupts(
@@ -186,7 +189,7 @@ public final class VfioUserFunction: RemotePCIFunction {
   public func readBAR(_ access: BusAccess) -> UInt64 {
     let all = UInt64.max >> UInt64(64 - 8 * access.width)
     guard isPresent, isInside(access) else { return all }
-    return ask(otherwise: all) { connection throws(VfioUserError) in
+    let value = ask(otherwise: all) { connection throws(VfioUserError) in
       Self.value(
         try connection.readRegion(
           UInt32(access.region),
@@ -195,14 +198,21 @@ public final class VfioUserFunction: RemotePCIFunction {
         )
       )
     }
+    window?.didRead(value, access)
+    return value
   }
 
-  /// Writes to the server; waits for it only where another may have to do it, since it died.
+  /// Writes to the server; waits for it only where another may have to do it, since it died, or where it is to have
+  /// done with memory.
   public func writeBAR(_ value: UInt64, _ access: BusAccess) {
     guard isPresent, isInside(access) else { return }
-    let takesOver = remote.takesOver
+    let isWaitedFor = remote.takesOver || window != nil
+    if let window, let memory = memory.withLock({ $0 }) {
+      window.willWrite(value, access, in: memory)
+    }
+    defer { window?.didWrite(value, access) }
     _ = ask(otherwise: 0) { connection throws(VfioUserError) in
-      if takesOver {
+      if isWaitedFor {
         try connection.writeRegion(
           UInt32(access.region),
           offset: access.offset,
@@ -289,6 +299,7 @@ public final class VfioUserFunction: RemotePCIFunction {
         setup.owesReset = true
       }
     }
+    window?.reset()
   }
 
   /// Takes memory and interrupts away from the server.

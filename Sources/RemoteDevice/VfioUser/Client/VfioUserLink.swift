@@ -9,9 +9,6 @@ import Synchronization
 /// answers, and one of those who ask reads them, for itself and the others: a register is read without a
 /// third thread. No lock is held while anything is waited for.
 final class VfioUserLink: Sendable {
-  /// Answers what the server asks, on the reader's thread: a reply, or an `errno`; nothing if nobody is there.
-  typealias Service = @Sendable (VfioUserRequest) -> Result<VfioUserReply, VfioUserRefusal>?
-
   private struct Asked {
     var questions: [UInt16: VfioUserQuestion] = [:]
     var nextID: UInt16 = 0
@@ -30,7 +27,7 @@ final class VfioUserLink: Sendable {
   private let socket: OwnedFileDescriptor
   private let patience: Int
   let tap: MessageTap?
-  private let service = Mutex<Service?>(nil)
+  private let service = Mutex<VfioUserService?>(nil)
   private let asked = Mutex(Asked())
   private let sender = Mutex(VfioUserSender())
   // The reader's alone; nobody waits for it.
@@ -72,7 +69,10 @@ final class VfioUserLink: Sendable {
   func adopt() { reader.store(Thread.currentID, ordering: .releasing) }
 
   /// Has `service` answer what the server asks from now on; before, all of it is refused.
-  func setService(_ service: @escaping Service) { self.service.withLock { $0 = service } }
+  func setService(_ answer: @escaping VfioUserService.Answer) {
+    let service = VfioUserService(answer)
+    self.service.withLock { $0 = service }
+  }
 
   /// When something that begins now has to be over, on the monotonic clock.
   var deadline: UInt64 { MonotonicClock.nanoseconds &+ UInt64(patience) * 1_000_000_000 }
@@ -383,7 +383,7 @@ final class VfioUserLink: Sendable {
     }
     let request = try packet.request(fromServer: true, dataLimit: Self.dataLimit)
     let result =
-      service.withLock { $0 }?(request) ?? .failure(VfioUserRefusal(errorNumber: ENODEV))
+      service.withLock { $0 }?.answer(request) ?? .failure(VfioUserRefusal(errorNumber: ENODEV))
     guard header.wantsReply else { return nil }
     return switch result {
     case .success(let reply): reply.message(to: header)

@@ -16,6 +16,12 @@ struct VfioUserShape: Equatable, Sendable {
     }
   }
 
+  /// Where the registers of a virtio device are that its queues are described by (virtio 1.2, 4.1.4.3).
+  struct CommonRegisters: Equatable, Sendable {
+    let bar: Int
+    let offset: UInt64
+  }
+
   let identity: PCIIdentity
   /// The BARs as the guest finds them.
   let bars: [PCIBAR]
@@ -26,6 +32,8 @@ struct VfioUserShape: Equatable, Sendable {
   /// The capabilities that the guest finds: where each is, in their order.
   let capabilities: [Int]
   let msix: MSIXCapability?
+  /// `nil` if the function is no virtio device.
+  let commonRegisters: CommonRegisters?
   /// Whether the function has an interrupt pin.
   let hasPin: Bool
   /// Whether the server can reset the function.
@@ -83,6 +91,8 @@ struct VfioUserShape: Equatable, Sendable {
       try Self.msix(registers, offset, bars)
     }
     self.msix = msix
+    commonRegisters =
+      identity.vendorID == 0x1AF4 ? Self.commonRegisters(registers, chain) : nil
     let pin = registers[0x3D]
     guard pin <= 4 else { throw .badValue(.readRegion, "interrupt pin \(pin)") }
     let pinInfo = try Self.interrupts(VfioUserInterrupt.pin, connection, deadline)
@@ -101,6 +111,7 @@ struct VfioUserShape: Equatable, Sendable {
   // PCI 3.0, appendix H.
   private static var msiID: UInt8 { 0x05 }
   private static var msixID: UInt8 { 0x11 }
+  private static var vendorID: UInt8 { 0x09 }
 
   private static func info(
     _ connection: VfioUserLink,
@@ -248,6 +259,18 @@ extension VfioUserShape {
       throw .badValue(.readRegion, "an MSI-X table of \(count) vectors that is in no BAR")
     }
     return capability
+  }
+
+  /// The place that the capability of type VIRTIO_PCI_CAP_COMMON_CFG names (virtio 1.2, 4.1.4).
+  private static func commonRegisters(_ registers: [UInt8], _ chain: [Int]) -> CommonRegisters? {
+    let place = chain.first { offset in
+      offset <= 256 - 16 && registers[offset] == vendorID && registers[offset + 3] == 1
+    }
+    guard let place else { return nil }
+    return CommonRegisters(
+      bar: Int(registers[place + 4]),
+      offset: UInt64(RegisterBytes(registers).word(place + 8))
+    )
   }
 
   private static func isSound(
