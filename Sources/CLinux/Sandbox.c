@@ -56,6 +56,7 @@ int apus_limit_number(enum apus_limit_kind kind) {
     case APUS_LIMIT_MESSAGES: return RLIMIT_MSGQUEUE;
     case APUS_LIMIT_REAL_TIME: return RLIMIT_RTPRIO;
     case APUS_LIMIT_NICE: return RLIMIT_NICE;
+    case APUS_LIMIT_DATA: return RLIMIT_DATA;
   }
   return -1;
 }

@@ -50,6 +50,32 @@ ATTEMPT(change_mode) { UNUSED; return fchmod(2, 0777); }
 ATTEMPT(list) { UNUSED; char bytes[1024]; return syscall(SYS_getdents64, 2, bytes, sizeof bytes); }
 ATTEMPT(handle) { UNUSED; return syscall(SYS_open_by_handle_at, 2, NULL, 0); }
 
+ATTEMPT(anonymous_memory) {
+  UNUSED;
+  return (long)mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+}
+ATTEMPT(growing_memory) {
+  UNUSED;
+  return (long)mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_GROWSDOWN, -1, 0);
+}
+// 4 GiB, of which nothing is touched.
+ATTEMPT(take_memory) {
+  UNUSED;
+  for (int i = 0; i < 64; i++)
+    if (mmap(NULL, 64 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+             0) == MAP_FAILED)
+      return -1;
+  return 0;
+}
+// The same, of what could not be written to at first.
+ATTEMPT(open_memory) {
+  UNUSED;
+  char *start = mmap(NULL, (size_t)4 << 30, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (start == MAP_FAILED) return -1;
+  return mprotect(start, (size_t)4 << 30, PROT_READ | PROT_WRITE);
+}
+
 ATTEMPT(unix_socket) { UNUSED; return socket(AF_UNIX, SOCK_STREAM, 0); }
 ATTEMPT(inet_socket) { UNUSED; return socket(AF_INET, SOCK_STREAM, 0); }
 ATTEMPT(raw_socket) { UNUSED; return socket(AF_PACKET, SOCK_RAW, 0); }
@@ -214,6 +240,7 @@ static const struct {
     ENTRY(stat), ENTRY(read_link), ENTRY(change_folder), ENTRY(change_mode), ENTRY(list), ENTRY(handle), ENTRY(unix_socket),
     ENTRY(inet_socket), ENTRY(raw_socket), ENTRY(netlink), ENTRY(machine_socket), ENTRY(datagrams), ENTRY(linger), ENTRY(open_home), ENTRY(open_run),
     ENTRY(open_temporary), ENTRY(open_null), ENTRY(connect), ENTRY(bind), ENTRY(listen),
+    ENTRY(anonymous_memory), ENTRY(growing_memory), ENTRY(take_memory), ENTRY(open_memory),
     ENTRY(inet_connect), ENTRY(abstract_connect), ENTRY(fork), ENTRY(vfork), ENTRY(clone), ENTRY(clone_user), ENTRY(clone3),
     ENTRY(execute), ENTRY(execute_memory), ENTRY(trace), ENTRY(read_memory), ENTRY(write_memory), ENTRY(kill), ENTRY(kill_all),
     ENTRY(thread_kill), ENTRY(queue_signal), ENTRY(open_process), ENTRY(steal_descriptor), ENTRY(signal_process), ENTRY(compare),

@@ -24,6 +24,7 @@ enum apus_limit_kind {
   APUS_LIMIT_MESSAGES = 4,
   APUS_LIMIT_REAL_TIME = 5,
   APUS_LIMIT_NICE = 6,
+  APUS_LIMIT_DATA = 7,
 };
 // The kernel's number (getrlimit(2)).
 int apus_limit_number(enum apus_limit_kind kind);

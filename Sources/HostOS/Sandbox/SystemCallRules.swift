@@ -6,6 +6,9 @@ import Glibc
 /// have met. Whatever is not here ends the process.
 public enum SystemCallRules {
   private static var executable: UInt64 { 0x4 }  // PROT_EXEC
+  private static var anonymous: UInt64 { 0x20 }  // MAP_ANONYMOUS
+  private static var growsDown: UInt64 { 0x100 }  // MAP_GROWSDOWN
+  private static var mappingKind: UInt64 { growsDown | anonymous | 1 }  // MAP_SHARED
   // What pthread_create(3) asks for: a thread, and nothing that a process could be.
   private static var threadFlags: UInt64 { 0x3D_0F00 }
   private static var emptyPath: UInt64 { 0x1000 }  // AT_EMPTY_PATH
@@ -44,7 +47,10 @@ public enum SystemCallRules {
       .allow("madvise", .equals(2, 8)),  // MADV_FREE
       .allow("madvise", .equals(2, 14)),  // MADV_HUGEPAGE
       // Memory is for data: no new code.
-      .allow("mmap", .lacks(2, executable)),
+      // What is its own counts against its limit (RLIMIT_DATA), and what is a file's belongs to that file. Memory that is shared but no
+      // file's would count nowhere, nor would what grows downwards.
+      .allow("mmap", .lacks(2, executable), .masked(3, mappingKind, anonymous)),
+      .allow("mmap", .lacks(2, executable), .masked(3, growsDown | anonymous, 0)),
       .allow("mprotect", .lacks(2, executable)),
       .allow("clone", .equals(0, threadFlags)),
       // Its flags are in memory, where no filter sees them; glibc takes clone(2) then.

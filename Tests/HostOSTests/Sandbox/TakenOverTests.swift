@@ -10,7 +10,9 @@ import Testing
 )
 struct TakenOverTests {
   /// What is not met by the line that names the call.
-  private static let others: Set<String> = ["clone3", "old_gate", "x32"]
+  private static let others: Set<String> = [
+    "clone3", "old_gate", "x32", "take_memory", "open_memory",
+  ]
   private static let attempts = (0..<taken_over_count()).map {
     String(cString: taken_over_name($0))
   }
@@ -113,6 +115,20 @@ struct TakenOverTests {
 
     #expect(ended.ending == .exited(1))
     #expect(ended.output == "failed with errno \(ENOSYS)\n")
+  }
+
+  @Test(arguments: ["take_memory", "open_memory"])
+  func memoryOfItsOwnHasABound(attempt: String) throws {
+    let report = try TakenOver.run(.memory, "report")
+    let ended = try TakenOver.run(.memory, attempt)
+
+    // A sanitizer takes more than that from the beginning.
+    guard report.output.contains("1024 MiB of memory") else {
+      #expect(report.output.contains("memory without a bound"))
+      return
+    }
+    #expect(ended.ending == .exited(1), "\(ended)")
+    #expect(ended.output == "failed with errno \(ENOMEM)\n")
   }
 
   @Test(arguments: ["old_gate", "x32"])
