@@ -34,6 +34,7 @@ public struct Replay: ~Copyable {
   }
 
   private static var waitingLimit: Int { 4096 }
+  private static var waitingByteLimit: Int { 32 << 20 }
 
   private let connection: RecordedConnection
   private let options: Options
@@ -41,6 +42,7 @@ public struct Replay: ~Copyable {
   private var second: ReplaySocket?
   // What came while something else was waited for.
   private var waiting: [(isSecond: Bool, bytes: [UInt8], kinds: [RecordedDescriptor])] = []
+  private var waitingByteCount = 0
   // vfio-user: the number that the device has given a request, by the one it had.
   private var numbers: [UInt16: UInt16] = [:]
   private var count = 0
@@ -182,6 +184,7 @@ public struct Replay: ~Copyable {
         $0.isSecond == message.isSecond && spoken.isReply($0.bytes) == isReply
       }) {
         let found = waiting.remove(at: index)
+        waitingByteCount -= found.bytes.count
         return (found.bytes, found.kinds)
       }
       var incoming = ReplaySocket.Incoming.end
@@ -196,8 +199,9 @@ public struct Replay: ~Copyable {
       switch incoming {
       case .message(let bytes):
         // A device that talks without end is no better than one that says nothing.
-        guard waiting.count < Self.waitingLimit else {
-          throw difference(message.bytes, "\(Self.waitingLimit) other messages come first")
+        waitingByteCount += bytes.count
+        guard waiting.count < Self.waitingLimit, waitingByteCount <= Self.waitingByteLimit else {
+          throw difference(message.bytes, "\(waiting.count) other messages come first")
         }
         waiting.append((message.isSecond, bytes, keep(isSecond: message.isSecond)))
       case .nothing:

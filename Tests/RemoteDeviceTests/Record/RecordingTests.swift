@@ -82,6 +82,54 @@ import TestSupport
     return try Replay.run(connection, from: &reader, to: socket)
   }
 
+  /// However large its messages are.
+  @Test func aDeviceThatTalksWithoutEndIsDifferent() throws {
+    func little(_ value: UInt64, _ count: Int) -> [UInt8] {
+      (0..<count).map { UInt8(truncatingIfNeeded: value >> UInt64(8 * $0)) }
+    }
+    func header(_ command: UInt64, count: Int, flags: UInt64) -> [UInt8] {
+      little(1, 2) + little(command, 2) + little(UInt64(count), 4) + little(flags, 4) + little(0, 4)
+    }
+    // A reply to REGION_READ is waited for.
+    let reply = header(9, count: 16, flags: 1)
+    let records = [
+      [1] + little(1, 4) + [1, 1, 0x61],
+      [2] + little(1, 4) + little(0, 8) + [2, 0] + reply,
+    ]
+    let file =
+      RecordingFormat.magic + little(1, 4) + little(0, 12)
+      + records.flatMap { little(UInt64($0.count), 4) + $0 }
+    var reader = try reader(file)
+    let connection = try Replay.find(nil, in: &reader)
+    let pair = try SocketPair()
+    let far = try pair.far.duplicated()
+    let number = far.rawValue
+    let message = header(11, count: 1 << 20, flags: 0)
+    let thread = try TestThread {
+      for _ in 0..<100 {
+        var rest = (message + [UInt8](repeating: 0, count: (1 << 20) - 16))[...]
+        while !rest.isEmpty {
+          guard let count = try? SocketIO.send(number, rest) else { return }
+          rest = rest.dropFirst(count)
+          var list = PollList()
+          _ = list.add(number, for: .writable)
+          list.wait(timeout: 100)
+        }
+      }
+    }
+    let socket = try pair.near.duplicated()
+    _ = consume pair
+
+    let difference = #expect(throws: Replay.Difference.self) {
+      try Replay.run(connection, from: &reader, to: socket.duplicated())
+    }
+
+    #expect(difference?.what == "32 other messages come first")
+    _ = consume socket
+    thread.join()
+    withExtendedLifetime(far) {}
+  }
+
   @Test(arguments: [Way.vfioUser, .mpqemu])
   func everyMessageIsThereInBothDirectionsWithItsTime(_ way: Way) throws {
     try record(way)
