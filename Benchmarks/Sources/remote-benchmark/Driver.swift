@@ -15,7 +15,10 @@ final class Driver {
   static let address: UInt64 = 0xE000_0000
   private let memory: GuestMemory
   private let function: any PCIFunction
-  private let kick: EventFD
+  private let wiring: Wiring
+  private let doorbell: UInt64
+  // Another process has another one.
+  private var kick: EventFD
   private let interrupt: EventFD
   private var driver: disk_driver
 
@@ -30,6 +33,7 @@ final class Driver {
     isWrite: Bool
   ) throws {
     self.memory = memory
+    self.wiring = wiring
     self.function = function
     let (descriptors, available, used) = (UInt64(0x10000), UInt64(0x20000), UInt64(0x30000))
     // Memory and bus master (PCI 3.0, 6.2.2).
@@ -100,7 +104,8 @@ final class Driver {
     try memory.write([UInt8](repeating: 0, count: 0x30000), at: GuestAddress(descriptors))
     set(1, 28, 2)
     set(15, 20, 1)
-    guard let kick = wiring.doorbell(at: Self.address + notify.offset) else {
+    doorbell = Self.address + notify.offset
+    guard let kick = wiring.doorbell(at: doorbell) else {
       throw BenchmarkError("the device has no doorbell for its queue")
     }
     guard let interrupt = wiring.message(0x30) else {
@@ -133,10 +138,8 @@ final class Driver {
     while true {
       unsafe disk_driver_disarm(&driver)
       while true {
-        let count = Int(unsafe disk_driver_turn(&driver))
-        guard count >= 0 else { throw BenchmarkError("a request failed") }
+        let count = try turn()
         done += count
-        if count > 0, unsafe disk_driver_needs_kick(&driver) != 0 { kick.signal() }
         if count == 0 { break }
       }
       if unsafe disk_driver_arm(&driver) == 0 {
@@ -150,6 +153,36 @@ final class Driver {
       if time >= seconds { break }
     }
     return Double(done) / time
+  }
+
+  /// Takes back what has been done, makes as much available, and waits until one more is done.
+  ///
+  /// The device may have changed its process before.
+  func waitForAnother() throws {
+    guard let kick = wiring.doorbell(at: doorbell) else {
+      throw BenchmarkError("the device has no doorbell for its queue any more")
+    }
+    self.kick = kick
+    while try turn() > 0 {}
+    while true {
+      if unsafe disk_driver_arm(&driver) == 0 {
+        var list = PollList()
+        let index = list.add(interrupt.rawValue, for: .readable)
+        list.wait(timeout: 5000)
+        guard list.isReady(index) else { throw BenchmarkError("no interrupt in 5 s") }
+        _ = interrupt.drain()
+      }
+      unsafe disk_driver_disarm(&driver)
+      // The interrupt may be that of a process before.
+      if try turn() > 0 { return }
+    }
+  }
+
+  private func turn() throws -> Int {
+    let count = Int(unsafe disk_driver_turn(&driver))
+    guard count >= 0 else { throw BenchmarkError("a request failed") }
+    if count > 0, unsafe disk_driver_needs_kick(&driver) != 0 { kick.signal() }
+    return count
   }
 
   /// Leaves the device as at power-on.

@@ -2,8 +2,10 @@
 //
 //   remote-benchmark registers COUNT NAME=REMOTE...       the round trip of a register read
 //   remote-benchmark disk SECONDS ROUNDS null|FILE REMOTE  requests a second
+//   remote-benchmark recorded SECONDS ROUNDS REMOTE REMOTE requests a second of an empty disk, recorded and not
+//   remote-benchmark recovery COUNT APUS                   how long a disk is away whose process is killed
 //
-// REMOTE is vfio-user:SOCKET, mpqemu:SOCKET, or mpqemu-exec:COMMAND.
+// REMOTE is recorded:FILE:SOCKET, for vfio-user whose messages are recorded,  vfio-user:SOCKET, mpqemu:SOCKET, or mpqemu-exec:COMMAND.
 
 import DeviceModel
 import Glibc
@@ -47,6 +49,12 @@ func remote(_ text: String) throws -> any RemoteFunctionMaker {
   guard parts.count == 2 else { throw BenchmarkError("\(text) names no remote") }
   let logger = Logger(label: parts[0])
   switch parts[0] {
+  case "recorded":
+    let places = parts[1].split(separator: ":", maxSplits: 1).map(String.init)
+    guard places.count == 2 else { throw BenchmarkError("\(text) is not recorded:FILE:SOCKET") }
+    var options = VfioUserRemote.Options(path: places[1], name: "vfio")
+    options.recorder = try MessageRecorder(path: places[0], logger: logger)
+    return try VfioUserRemote(options, logger: logger)
   case "vfio-user":
     return try VfioUserRemote(VfioUserRemote.Options(path: parts[1], name: "vfio"), logger: logger)
   case "mpqemu":
@@ -193,6 +201,37 @@ func compareDisks(_ seconds: Double, _ rounds: Int, _ path: String, _ place: Str
   }
 }
 
+/// Requests a second of two disks of 512 MiB, of which the second is recorded.
+func compareRecorded(_ seconds: Double, _ rounds: Int, _ plain: String, _ recorded: String) throws {
+  let makers = try [remote(plain), remote(recorded)]
+  for count in [4096, 131072] {
+    var rates: [[Double]] = [[], []]
+    for _ in 0..<rounds {
+      for (index, maker) in makers.enumerated() {
+        let (memory, wiring) = (try GuestMemory(count: 64 << 20), Wiring())
+        let function = try makeFunction(maker, memory, wiring)
+        let driver = try Driver(
+          function,
+          wiring,
+          memory,
+          byteCount: 512 << 20,
+          depth: 32,
+          count: count,
+          isWrite: false
+        )
+        rates[index].append(try driver.measure(seconds: seconds))
+        driver.end()
+        function.stop()
+      }
+    }
+    print(
+      label("null read \(count >> 10)K depth 32", 28) + column("\(Int(median(rates[0])))", 12)
+        + column("\(Int(median(rates[1])))", 12)
+        + column(number(median(zip(rates[0], rates[1]).map { $1 / $0 })), 8)
+    )
+  }
+}
+
 let arguments = Array(CommandLine.arguments.dropFirst())
 LoggingSystem.bootstrap { StreamLogHandler.standardError(label: $0) }
 do {
@@ -207,8 +246,21 @@ do {
       rounds > 0
     else { throw BenchmarkError("\(arguments[1]) \(arguments[2]) are no seconds and rounds") }
     try compareDisks(seconds, rounds, arguments[3], arguments[4])
+  case "recorded" where arguments.count == 5:
+    guard let seconds = Double(arguments[1]), seconds > 0, let rounds = Int(arguments[2]),
+      rounds > 0
+    else { throw BenchmarkError("\(arguments[1]) \(arguments[2]) are no seconds and rounds") }
+    try compareRecorded(seconds, rounds, arguments[3], arguments[4])
+  case "recovery" where arguments.count == 3:
+    guard let count = Int(arguments[1]), count > 0 else {
+      throw BenchmarkError("\(arguments[1]) is no number of kills")
+    }
+    try Recovery.measure(count, arguments[2])
   default:
-    throw BenchmarkError("give registers COUNT NAME=REMOTE... or disk SECONDS ROUNDS FILE REMOTE")
+    throw BenchmarkError(
+      "give registers COUNT NAME=REMOTE..., disk SECONDS ROUNDS FILE REMOTE, recorded SECONDS ROUNDS REMOTE REMOTE "
+        + "or recovery COUNT APUS"
+    )
   }
 } catch {
   _ = try? FileIO.write(STDERR_FILENO, Array("remote-benchmark: error: \(error)\n".utf8)[...])
