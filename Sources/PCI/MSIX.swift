@@ -52,7 +52,7 @@ public final class MSIX: Sendable {
   // Lock order: the table's before the configuration's.
   let state: Mutex<State>
   private let enabled = Atomic(false)
-  private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+  private let observer = SharedAction()
   private let logger = Logger(label: "apus.pci.msix")
 
   /// The bytes that a table of `vectorCount` vectors takes.
@@ -141,7 +141,7 @@ public final class MSIX: Sendable {
   ///
   /// It must not wait: a vCPU's thread does.
   public func observeSwitch(_ observer: (@Sendable () -> Void)?) {
-    self.observer.withLock { $0 = observer }
+    self.observer.set(observer)
   }
 
   /// Lets every vector follow message control.
@@ -150,7 +150,7 @@ public final class MSIX: Sendable {
     state.withLock { state in
       for vector in interrupts.indices { route(vector, &state) }
     }
-    if isEnabled != wasEnabled { observer.withLock { $0 }?() }
+    if isEnabled != wasEnabled { observer() }
   }
 
   /// Masks every vector and forgets what is pending; message control was reset before.

@@ -1,4 +1,5 @@
 public import DeviceModel
+import HostOS
 import Synchronization
 
 /// A 16550A serial port: eight byte-wide registers (National Semiconductor PC16550D datasheet).
@@ -16,7 +17,7 @@ public final class Serial16550: BusDevice {
   // would otherwise swap bytes, or leave the line at the older level.
   // Lock order: the port's before the backend's, the line's and the clock's.
   private let state = Mutex(UART())
-  private let feeder = Mutex<(@Sendable () -> Void)?>(nil)
+  private let feeder = SharedAction()
   private let line: any InterruptLine
   private let backend: any SerialBackend
   private let clock: any DeviceClock
@@ -93,7 +94,7 @@ public final class Serial16550: BusDevice {
   ///
   /// - Parameter action: Called on a vCPU thread with no lock held: it should only wake a thread.
   public func whenReceiverReady(_ action: @escaping @Sendable () -> Void) {
-    feeder.withLock { $0 = action }
+    feeder.set(action)
   }
 
   /// Puts the port to its state after a master reset; bytes in its FIFOs are lost.
@@ -131,10 +132,7 @@ public final class Serial16550: BusDevice {
       if wantsFeeding { uart.hasRefused = false }
       return (result, wantsFeeding)
     }
-    if wantsFeeding {
-      let action = feeder.withLock { $0 }
-      action?()
-    }
+    if wantsFeeding { feeder() }
     return result
   }
 

@@ -29,7 +29,7 @@ final class SerialWriter: Sendable {
   private let event: EventFD
   // Lock order: a port's before this one.
   private let state: Mutex<State>
-  private let ready = Mutex<(@Sendable () -> Void)?>(nil)
+  private let ready = SharedAction()
 
   init(to sink: consuming SerialSink) throws(SystemError) {
     self.sink = sink
@@ -39,7 +39,7 @@ final class SerialWriter: Sendable {
     self.state = Mutex(state)
   }
 
-  func whenReady(_ action: @escaping @Sendable () -> Void) { ready.withLock { $0 = action } }
+  func whenReady(_ action: @escaping @Sendable () -> Void) { ready.set(action) }
 
   func wake() { event.signal() }
 
@@ -92,21 +92,16 @@ final class SerialWriter: Sendable {
         return (state.hasRefused, state.end)
       }
       // The port fills the emptied buffer while this thread writes.
-      if hadRefused { callReady() }
+      if hadRefused { ready() }
       if !write(taken) {
         state.withLock { state in
           state.hasFailed = true
           state.pending = []
         }
-        callReady()
+        ready()
       }
       if end != nil { return }
     }
-  }
-
-  private func callReady() {
-    let action = ready.withLock { $0 }
-    action?()
   }
 
   /// Writes all of `bytes`; false if the descriptor has failed or the end came first.

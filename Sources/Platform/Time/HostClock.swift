@@ -108,20 +108,19 @@ public final class HostClock: DeviceClock {
 
   fileprivate final class HostTimer: DeviceTimer {
     private let core: Core
-    private let action = Mutex<(@Sendable () -> Void)?>(nil)
+    private let action = SharedAction()
 
     init(_ core: Core) { self.core = core }
 
     func whenExpired(_ action: @escaping @Sendable () -> Void) {
-      self.action.withLock { $0 = action }
+      self.action.set(action)
     }
 
     func arm(at deadline: UInt64) { core.arm(self, at: deadline) }
     func disarm() { core.disarm(self) }
 
     func expire() {
-      let action = action.withLock { $0 }
-      action?()
+      action()
     }
   }
 }

@@ -16,7 +16,7 @@ public final class VirtioSignals: Sendable {
   private let bits = Atomic<UInt8>(0)
   private let changes = Atomic<UInt32>(0)
   private let states = Mutex<[Int: VirtqueueState]>([:])
-  private let stateObserver = Mutex<(@Sendable () -> Void)?>(nil)
+  private let stateObserver = SharedAction()
 
   /// Makes the signals of the device that `name` stands for in the log.
   public init(_ name: String, interrupts: any VirtioInterrupts, logger: Logger) {
@@ -57,11 +57,11 @@ public final class VirtioSignals: Sendable {
 
   /// What the device has in ``VirtioDevice/savedState`` is another now; call it after the change, and before the
   /// driver learns that there was one.
-  public func stateChanged() { stateObserver.withLock { $0 }?() }
+  public func stateChanged() { stateObserver() }
 
   /// Has `observer` called whenever the device's own state has changed.
   func observeState(_ observer: (@Sendable () -> Void)?) {
-    stateObserver.withLock { $0 = observer }
+    stateObserver.set(observer)
   }
 
   /// The device cannot go on with this driver: sets `DEVICE_NEEDS_RESET` and logs the first reason.

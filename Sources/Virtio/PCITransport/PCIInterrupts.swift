@@ -26,7 +26,7 @@ final class PCIInterrupts: VirtioInterrupts {
   private let configurationChoice = Choice()
   private let queueChoices: [Choice]
   private let status = Mutex<UInt8>(0)
-  private let observer = Mutex<(@Sendable () -> Void)?>(nil)
+  private let observer = SharedAction()
 
   init(queueCount: Int, pin: PCIInterruptPin, msix: MSIX?) {
     self.pin = pin
@@ -48,7 +48,7 @@ final class PCIInterrupts: VirtioInterrupts {
   }
 
   func observeTriggers(_ observer: (@Sendable () -> Void)?) {
-    self.observer.withLock { $0 = observer }
+    self.observer.set(observer)
     msix?.observeSwitch(observer)
   }
 
@@ -101,7 +101,7 @@ final class PCIInterrupts: VirtioInterrupts {
   func setVector(_ vector: UInt16, ofQueue index: Int) {
     guard queueChoices.indices.contains(index) else { return }
     queueChoices[index].vector.store(mapped(vector), ordering: .relaxed)
-    observer.withLock { $0 }?()
+    observer()
   }
 
   /// What a driver that writes `vector` reads back: 4.1.5.1.2 has a failed mapping read as none.

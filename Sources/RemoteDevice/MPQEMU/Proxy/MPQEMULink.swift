@@ -22,7 +22,7 @@ final class MPQEMULink: Sendable {
   /// Whether a failure is news: before that, whoever connects is told.
   private let isInUse = Atomic(false)
   /// Called once, by whichever thread finds that the remote has failed.
-  private let whenFailed = Mutex<(@Sendable () -> Void)?>(nil)
+  private let whenFailed = SharedAction()
 
   /// Talks to a remote over a connected socket.
   init(
@@ -49,7 +49,7 @@ final class MPQEMULink: Sendable {
   /// Has `body` called when the remote fails, by whichever thread finds that, or now if it has; `nil` has
   /// nobody called any more.
   func observeFailure(_ body: (@Sendable () -> Void)?) {
-    whenFailed.withLock { $0 = body }
+    whenFailed.set(body)
     if failure != nil { tellOfFailure() }
   }
 
@@ -122,11 +122,7 @@ final class MPQEMULink: Sendable {
   }
 
   private func tellOfFailure() {
-    let body = whenFailed.withLock { body in
-      defer { body = nil }
-      return body
-    }
-    body?()
+    whenFailed.callOnce()
   }
 
   private func deadline(_ state: borrowing State) -> MPQEMUDeadline {
