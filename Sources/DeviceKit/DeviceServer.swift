@@ -50,14 +50,20 @@ public struct DeviceServer: Sendable {
     // Before any thread: each of them then has these signals blocked.
     let signals = try SignalQueue([SIGTERM, SIGINT, SIGHUP])
     let looks = try SignalQueue([SIGUSR2])
+    let reports = try SignalQueue([SIGUSR1])
     let opened = try open()
     var door = Optional(try peer.open())
     let file = try openState()
-    try enterSandbox(plan, forwarding: [signals, looks]) {
+    try enterSandbox(plan, forwarding: [signals, looks, reports]) {
       guard let door = door.take() else { return }
       let device = try make(opened)
       if let lookAgain = device.lookAgain {
         try Self.wait(for: looks) { lookAgain(Logger(label: program)) }
+      }
+      if isSupervised, let report = device.report {
+        try Self.wait(for: reports) { [program] in
+          ProgramReport(program).note("report: device:\(report())")
+        }
       }
       try serve(device, door, state: file.borrow { try Self.map($0) }, until: signals.rawValue)
     }

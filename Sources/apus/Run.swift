@@ -125,12 +125,12 @@ struct Run: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Which devices have processes of their own, which can die and be followed by others: none, or "
-        + "devices (disks, networks, sockets, entropy).",
+      "Which devices have processes of their own, which can die and be followed by others: devices (all but the "
+        + "serial port), or none.",
       valueName: "which"
     )
   )
-  var isolate = MachineConfiguration.Isolation.none
+  var isolate = MachineConfiguration.Isolation.devices
 
   @Option(
     help: ArgumentHelp(

@@ -33,6 +33,8 @@ struct ServeBalloon: ParsableCommand {
     try options.serve(SandboxPlan(.balloon, device: "balloon")) {
     } make: {
       try Balloon(target: balloon.size, options: balloon.options, name: "balloon")
+    } report: {
+      DeviceReport.text(of: $0)
     }
   }
 }

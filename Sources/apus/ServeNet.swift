@@ -44,6 +44,8 @@ struct ServeNet: ParsableCommand {
         try ServedNetwork(network)
       } make: { opened in
         try opened.make()
+      } report: {
+        DeviceReport.text(of: $0)
       }
     }
   }

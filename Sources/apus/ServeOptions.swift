@@ -93,12 +93,14 @@ struct ServeOptions: ParsableArguments {
   ///   - open: Opens all that the device needs of the host, and starts no thread.
   ///   - make: Makes the device; what is not open by then may be out of reach.
   ///   - lookAgain: Called at each SIGUSR2, on a thread of its own, where it may take its time.
+  ///   - report: Called at each SIGUSR1, for a supervisor; see ``ServedDevice``.
   /// - Throws: ``UserError`` for bad input, `SystemError` if the host fails.
   func serve<Opened, Device: VirtioDevice>(
     _ plan: SandboxPlan,
     open: () throws -> Opened,
     make: (Opened) throws -> Device,
-    lookAgain: (@Sendable (Device, Logger) -> Void)? = nil
+    lookAgain: (@Sendable (Device, Logger) -> Void)? = nil,
+    report: (@Sendable (Device) -> String)? = nil
   ) throws {
     var server = DeviceServer(program: "apus", peer: peer)
     server.sandbox = sandbox
@@ -111,8 +113,11 @@ struct ServeOptions: ParsableArguments {
       try Run.explaining(open)
     } make: { (opened: Opened) throws -> ServedDevice in
       let device = try Run.explaining { try make(opened) }
-      guard let lookAgain else { return .virtio(device) }
-      return .virtio(device) { lookAgain(device, $0) }
+      var look: (@Sendable (Logger) -> Void)?
+      if let lookAgain { look = { lookAgain(device, $0) } }
+      var tell: (@Sendable () -> String)?
+      if let report { tell = { report(device) } }
+      return .virtio(device, lookAgain: look, report: tell)
     }
   }
 

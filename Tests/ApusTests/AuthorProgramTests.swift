@@ -95,7 +95,8 @@ import TestSupport
     let program = try Self.program()
     let arguments =
       try ["run"] + Self.guest() + [
-        "--accel", "kvm", "--memory", "64M", "--device", "vfio-user,socket=\(socket)", "--record",
+        "--accel", "kvm", "--memory", "64M", "--isolate", "none", "--device",
+        "vfio-user,socket=\(socket)", "--record",
         file,
       ]
     let binary = try Given.binary()

@@ -50,6 +50,8 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
   case recording(path: String, reason: String)
   /// The process that is to serve a device is not there, or is no good.
   case remoteDevice(option: String, reason: String)
+  /// The process of a device of ours says why it cannot serve it.
+  case refusedDevice(String)
   /// The process of a device of ours does not serve it.
   case isolatedDevice(String, reason: String)
   /// A device is a PCI function, and there is no PCI for devices.
@@ -114,6 +116,7 @@ public enum MachineError: Error, Equatable, Sendable, CustomStringConvertible {
       "--on-reset restart: a machine that starts again needs its kernel; name it, or leave --on-reset out"
     case .recording(let path, let reason):
       "--record \(path): \(reason); name a file that can be made and written"
+    case .refusedDevice(let line): line
     case .isolatedDevice(let name, let reason):
       "\(name): its own process does not serve it: \(reason); what it says itself is above, and "
         + "--isolate none has no such process"

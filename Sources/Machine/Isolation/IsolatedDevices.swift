@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import HostOS
 import PCI
@@ -51,6 +52,9 @@ final class IsolatedDevices: Sendable {
   ) throws {
     // What a user can mend is then told as if there were no other process.
     for disk in configuration.disks { _ = try disk.open() }
+    for network in configuration.networks where !network.descriptors.allSatisfy(Self.isOpen) {
+      _ = try NetworkLink.open(network)
+    }
     let count = configuration.processorCount
     let first = IsolatedProcess.firstDescriptor(configuration)
     let diskProcesses = try configuration.disks.enumerated().map { index, disk in
@@ -120,10 +124,24 @@ final class IsolatedDevices: Sendable {
   /// Has processes serve the devices again.
   func release() { for process in diskProcesses + otherProcesses { process.release() } }
 
+  /// What the network interfaces and the balloon have to say, by their names; those that do not answer in time are left out.
+  var reports: [(name: String, text: String)] {
+    let asked = otherProcesses.filter { $0.name.hasPrefix("net") || $0.name == "balloon" }
+    for process in asked { process.supervisor.requestReport() }
+    let end = MonotonicClock.nanoseconds + Self.reportPatience
+    return asked.compactMap { process in
+      process.supervisor.report(until: end).map { (process.name, $0) }
+    }
+  }
+  // Longer than a balloon waits for its guest, in nanoseconds.
+  private static var reportPatience: UInt64 { 1_000_000_000 }
+
   /// Has the disks looked at again, which may have changed their sizes.
   func resizeDisks() {
     for process in diskProcesses { process.supervisor.signal(SIGUSR2) }
   }
+
+  private static func isOpen(_ number: Int32) -> Bool { apus_fcntl(number, F_GETFD, 0) >= 0 }
 
   private static func balloonProcess(
     _ configuration: MachineConfiguration

@@ -64,6 +64,12 @@ struct IsolatedProcess {
     )
   }
 
+  /// Why the process does not serve the device: what it has said itself, if it was told what cannot be.
+  private func failure(_ reason: String) -> MachineError {
+    if let refusal = supervisor.refusal { return .refusedDevice(refusal) }
+    return .isolatedDevice(name, reason: supervisor.failure ?? reason)
+  }
+
   /// Maps the file that the process keeps its state in.
   ///
   /// - Throws: `SystemError` or `SharedMappingError` if the host fails.
@@ -90,7 +96,7 @@ struct IsolatedProcess {
     do {
       return .virtio(try VhostUserRemote(options, logger: Logger(label: name)))
     } catch let error as VhostUserBackEndError {
-      throw MachineError.isolatedDevice(name, reason: supervisor.failure ?? "\(error)")
+      throw failure("\(error)")
     }
   }
 
@@ -105,7 +111,7 @@ struct IsolatedProcess {
     do {
       return .function(try VfioUserRemote(options, logger: Logger(label: name)))
     } catch let error as VfioUserError {
-      throw MachineError.isolatedDevice(name, reason: supervisor.failure ?? "\(error)")
+      throw failure("\(error)")
     }
   }
 }

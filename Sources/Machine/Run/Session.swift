@@ -18,8 +18,6 @@ final class Session {
   private static var powerOffLimit: UInt64 { 10 }
   /// How long standard error may take nothing of a report, in milliseconds.
   private static var reportPatience: Int32 { 1000 }
-  /// How long a guest may take to tell how it uses its memory, in milliseconds.
-  private static var statisticsPatience: Int32 { 300 }
 
   private let configuration: MachineConfiguration
   private let system: KVMSystem
@@ -224,11 +222,12 @@ final class Session {
       localAPICs: mode == .user ? [] : processors.localAPICReport()
     )
     let devices = DeviceReport(
-      networks: board.networks.map { ($0.name, $0.networkLabel, $0.counters.values) },
+      networks: board.networks,
       balloon: board.balloon,
       statistics: isRunning
-        ? board.balloon?.freshStatistics(within: Self.statisticsPatience)
-        : board.balloon?.statistics.latest
+        ? board.balloon?.freshStatistics(within: DeviceReport.patience)
+        : board.balloon?.statistics.latest,
+      isolated: isolated?.reports ?? []
     )
     // Nobody may be listening: the guest goes on, and can be ended.
     _ = try? FileIO.write(

@@ -1,3 +1,4 @@
+import Glibc
 public import HostOS
 public import Logging
 import Synchronization
@@ -147,6 +148,25 @@ public final class DeviceSupervisor: ConnectionSource {
     keeper.wake.signal()
   }
 
+  /// Asks the process what it has to say of its device.
+  public func requestReport() {
+    keeper.state.withLock { $0.report = nil }
+    signal(SIGUSR1)
+  }
+
+  /// What the process has said since ``requestReport()``; `nil` if it says nothing until `end`, on the monotonic clock.
+  public func report(until end: UInt64) -> String? {
+    while true {
+      if let report = keeper.state.withLock({ $0.report }) { return report }
+      let now = MonotonicClock.nanoseconds
+      guard now < end else { return nil }
+      var list = PollList()
+      _ = list.add(keeper.reported.rawValue, for: .readable)
+      list.wait(timeout: Int32(clamping: (end - now) / 1_000_000 + 1))
+      keeper.reported.drain()
+    }
+  }
+
   /// Sends the process a signal, if there is one now.
   public func signal(_ number: Int32) {
     keeper.state.withLock { $0.signal = number }
@@ -165,6 +185,26 @@ public final class DeviceSupervisor: ConnectionSource {
     if case .failed(let reason) = phase { reason } else { nil }
   }
 
+  /// What the first process has said when it ended as one does that was told what cannot be, before it served the device.
+  ///
+  /// Waits a moment for its end; to be asked where it has closed its connection.
+  public var refusal: String? {
+    let end = MonotonicClock.nanoseconds + 1_000_000_000
+    while true {
+      let (refusal, isOver) = keeper.state.withLock { state -> (String?, Bool) in
+        if case .failed(let reason) = state.phase { return (state.hasRefused ? reason : nil, true) }
+        return (nil, state.hasServed || state.restarts > 0)
+      }
+      let now = MonotonicClock.nanoseconds
+      guard refusal == nil, !isOver, now < end else { return refusal }
+      var list = PollList()
+      _ = list.add(keeper.change.rawValue, for: .readable)
+      list.wait(timeout: Int32(clamping: (end - now) / 1_000_000 + 1))
+      // Others look for what it tells, too; there is nobody else yet.
+      keeper.change.drain()
+    }
+  }
+
   /// Takes the connection to the process, which there is once for each.
   public func connect() throws(SystemError) -> OwnedFileDescriptor? {
     keeper.change.drain()
@@ -180,6 +220,7 @@ public final class DeviceSupervisor: ConnectionSource {
     let isDecided = keeper.state.withLock { state -> EventFD? in
       guard state.isTaken else { return nil }
       state.settledAt = MonotonicClock.nanoseconds
+      state.hasServed = true
       guard let trial = state.trial, trial.isStarted else { return nil }
       state.trial = nil
       return trial.isDecided

@@ -28,11 +28,17 @@ final class ProcessKeeper: Sendable {
     var isGone: EventFD?
     var isReleased: Bool?
     var hasEndedInOrder = false
+    var endCode: Int32?
     var isStopping = false
     /// How often a process was followed by another.
     var restarts = 0
     /// What the process has told of its sandbox.
     var sandbox: String?
+    /// What it has told of its device.
+    var report: String?
+    var hasRefused = false
+    /// Whether a process has ever served the device.
+    var hasServed = false
     /// A program that has to show that it serves the device.
     var trial: Trial?
     /// What became of the last one, if it was no good.
@@ -52,6 +58,8 @@ final class ProcessKeeper: Sendable {
   /// Why a process is no longer there.
   private enum End {
     case died(String)
+    /// It says so itself, before it ever served the device: another would say the same.
+    case refused(String)
     case replaced
     case held
     case stopped
@@ -61,6 +69,8 @@ final class ProcessKeeper: Sendable {
   let state: Mutex<State>
   /// Signalled when there is a connection to take, or there will be none.
   let change: EventFD
+  /// Signalled when a process has told of its device.
+  let reported: EventFD
   /// Signalled when the thread has something to do.
   let wake: EventFD
   private let policy: RestartPolicy
@@ -81,6 +91,7 @@ final class ProcessKeeper: Sendable {
     self.logger = logger
     change = try EventFD()
     wake = try EventFD()
+    reported = try EventFD()
     null = OwnedFileDescriptor(
       adopting: try retrying("open", "/dev/null") { unsafe open("/dev/null", O_RDWR | O_CLOEXEC) }
     )
@@ -110,6 +121,12 @@ final class ProcessKeeper: Sendable {
       case .held:
         enter(.waiting)
         state.withLock { $0.isGone }?.signal()
+        guard waitForReplacement() else { return }
+        count = 0
+        continue
+      case .refused(let reason):
+        state.withLock { $0.hasRefused = true }
+        enter(.failed(reason))
         guard waitForReplacement() else { return }
         count = 0
         continue
@@ -170,6 +187,7 @@ final class ProcessKeeper: Sendable {
         return .stopped
       }
       var output = try ProcessOutput(reading, of: name, logger: logger)
+      output.keepsComplaint = !state.withLock { $0.hasServed }
       var child = try ChildProcess(
         program.path,
         program.arguments,
@@ -184,8 +202,16 @@ final class ProcessKeeper: Sendable {
       let id = child.id
       let line = try OwnedFileDescriptor(duplicating: pair.near.rawValue)
       hand(consume pair, id)
-      let end = watch(&child, &output)
+      var end = watch(&child, &output)
       output.finish()
+      if let complaint = output.takeComplaint() {
+        // Bad input is bad input the next time, too.
+        if case .died = end, state.withLock({ $0.endCode }) == 2 {
+          end = .refused(complaint)
+        } else {
+          logger.warning("\(name): \(complaint)")
+        }
+      }
       waitForHangUp(line)
       // Whoever has not taken it yet would find nobody there.
       state.withLock { $0.connection = nil }
@@ -218,6 +244,10 @@ final class ProcessKeeper: Sendable {
       list.wait(timeout: next.map { Self.milliseconds(until: $0) })
       output.advance()
       if let sandbox = output.takeReport() { state.withLock { $0.sandbox = sandbox } }
+      if let report = output.takeDeviceReport() {
+        state.withLock { $0.report = report }
+        reported.signal()
+      }
       if list.isReady(place) { return ended(&child) }
       wake.drain()
       let (complaint, signal) = state.withLock { state in (state.complaint, state.signal.take()) }
@@ -255,7 +285,10 @@ final class ProcessKeeper: Sendable {
     // What it has started goes with it.
     child.signalGroup(SIGKILL)
     let ending = child.wait()
-    state.withLock { $0.hasEndedInOrder = ending == .exited(0) }
+    state.withLock { state in
+      state.hasEndedInOrder = ending == .exited(0)
+      state.endCode = if case .exited(let code) = ending { code } else { nil }
+    }
     if let end = wanted { return end }
     if let complaint = state.withLock({ $0.complaint }) {
       return .died("\(child.id) was killed: \(complaint)")
@@ -310,7 +343,7 @@ final class ProcessKeeper: Sendable {
         // Of a device that had failed, too.
         state.withLock { $0.isGone }?.signal()
         wait(nil)
-      case .died: wait(nil)
+      case .died, .refused: wait(nil)
       case nil:
         if state.withLock({ $0.isReleased.take() }) == true { return true }
         wait(nil)

@@ -20,6 +20,9 @@ struct ProcessOutput: ~Copyable {
   /// How a line begins that tells of the process's sandbox, and is not for the log.
   static var reportPrefix: String { "apus: report: sandbox: " }
 
+  /// How a line begins that tells of the device.
+  static var devicePrefix: String { "apus: report: device:" }
+
   private let name: String
   private let logger: Logger
   private var pipe: OwnedFileDescriptor?
@@ -29,6 +32,10 @@ struct ProcessOutput: ~Copyable {
   private var suppressed = 0
   private var bytesLeft = byteRate
   private var report: String?
+  private var deviceReport: String?
+  /// Whether what the process says without a level, as one does that ends, is kept instead of logged; the last of it.
+  var keepsComplaint = false
+  private var complaint: String?
   /// When the numbers above begin anew, on the monotonic clock.
   private var nextSecond: UInt64
 
@@ -49,6 +56,12 @@ struct ProcessOutput: ~Copyable {
 
   /// Takes what the process has told of its sandbox since the last time.
   mutating func takeReport() -> String? { report.take() }
+
+  /// Takes what the process has told of its device since the last time.
+  mutating func takeDeviceReport() -> String? { deviceReport.take() }
+
+  /// Takes what the process has complained of.
+  mutating func takeComplaint() -> String? { complaint.take() }
 
   /// Takes what is there, a bounded part of it.
   mutating func advance() {
@@ -122,6 +135,14 @@ struct ProcessOutput: ~Copyable {
       report = String(text.dropFirst(Self.reportPrefix.count))
       return
     }
+    if text.hasPrefix(Self.devicePrefix) {
+      deviceReport = String(text.dropFirst(Self.devicePrefix.count))
+      return
+    }
+    if keepsComplaint, complaint == nil, Self.isComplaint(text) {
+      complaint = String(text.dropFirst("apus: ".count)) + (isCut ? "…" : "")
+      return
+    }
     let (level, rest) = Self.split(text)
     let note = suppressed > 0 ? " (\(suppressed) lines before this one left out)" : ""
     suppressed = 0
@@ -141,6 +162,13 @@ struct ProcessOutput: ~Copyable {
       }
     }
     return String(text)
+  }
+
+  /// Whether a line is one that a program of ours says as it ends.
+  private static func isComplaint(_ text: String) -> Bool {
+    guard text.hasPrefix("apus: ") else { return false }
+    let rest = text.dropFirst("apus: ".count)
+    return !Logger.Level.allCases.contains { rest.hasPrefix("\($0): ") }
   }
 
   /// The level of a line as `apus` writes them, and the rest; what somebody else has written is a warning.

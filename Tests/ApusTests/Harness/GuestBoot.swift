@@ -23,10 +23,12 @@ struct GuestBoot: Sendable {
   func arguments() throws -> [String] {
     // `quiet`: each line of the kernel's costs time on the serial port.
     let append = "console=ttyS0 panic=-1 quiet \(tasks)"
+    // Processes of their own are started slowly in an emulated host: where devices have them, a test says so.
+    let isolation = options.contains("--isolate") ? [] : ["--isolate", "none"]
     return [
       "run", try Given.path(kernel.rawValue), "--initrd", try Given.path("APUS_TEST_INITRD"),
       "--cpus", "\(cpus)", "--memory", memory, "--append", append, "--accel", accelerator,
-    ] + disks.flatMap { ["--disk", $0] } + options
+    ] + disks.flatMap { ["--disk", $0] } + isolation + options
   }
 
   /// Runs the guest to its end.

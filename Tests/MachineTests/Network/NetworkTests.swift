@@ -191,14 +191,14 @@ import Virtio
     statistics[.total] = 64 << 20
     statistics[.free] = 32 << 20
     let report = DeviceReport(
-      networks: [("net0", "tap0", rig.board.networks[0].counters.values)],
+      networks: rig.board.networks,
       balloon: rig.board.balloon,
       statistics: statistics
     )
     #expect(
       report.text == """
         devices:
-          net0 (tap0): received 0 frames (0 bytes), sent 0 (0 bytes); dropped 0 received, 0 sent, \
+          net0 (\(rig.board.networks[0].networkLabel)): received 0 frames (0 bytes), sent 0 (0 bytes); dropped 0 received, 0 sent, \
         0 malformed; filtered 0
           balloon0: 1M wanted, 0 given, 0 given back to the host in all; guest: 64M total, 32M free
 
