@@ -10,6 +10,11 @@ int apus_memfd_create(const char *name, unsigned int flags) {
   return (int)syscall(SYS_memfd_create, name, flags);
 }
 
+int apus_is_size_sealed(int fd) {
+  int seals = fcntl(fd, F_GET_SEALS);
+  return seals < 0 ? -1 : (seals & F_SEAL_SHRINK) != 0;
+}
+
 int apus_seal_size(int fd) {
   return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 }

@@ -11,17 +11,21 @@ public struct RemoteWiring: Sendable {
   public var messages: any MessageInterruptAllocator
   /// Where its doorbells are hung up.
   public var doorbells: any DoorbellRegistry
+  /// Who lets the guest reach memory of the function's by itself; `nil` if nobody does.
+  public var mapper: (any MemoryMapper)?
 
   /// Puts it together.
   public init(
     memory: GuestMemory,
     line: any ResampledLine,
     messages: any MessageInterruptAllocator,
-    doorbells: any DoorbellRegistry
+    doorbells: any DoorbellRegistry,
+    mapper: (any MemoryMapper)? = nil
   ) {
     self.memory = memory
     self.line = line
     self.messages = messages
     self.doorbells = doorbells
+    self.mapper = mapper
   }
 }

@@ -37,12 +37,18 @@ final class Interrupt: MessageInterrupt {
 }
 
 /// A board that only counts.
-final class Board: MessageInterruptAllocator, DoorbellRegistry, ResampledLine {
+final class Board: MessageInterruptAllocator, DoorbellRegistry, ResampledLine, MemoryMapper {
   func makeMessageInterrupt() throws -> any MessageInterrupt { try Interrupt() }
   func attach(_ doorbell: Doorbell, to event: EventFD) {}
   func detach(_ doorbell: Doorbell, from event: EventFD) {}
   func connect(_ event: EventFD, resample: EventFD) {}
   func disconnect() {}
+  func map(_ range: Range<UInt64>, of memory: GuestMemory, at address: UInt64) -> UInt32 {
+    // What the guest reaches is there.
+    _ = try? memory.read(at: GuestAddress(range.upperBound - 1), count: 1)
+    return 0
+  }
+  func unmap(_ number: UInt32) {}
 }
 
 /// Words as they are on the wire.
@@ -118,8 +124,13 @@ final class Server: Sendable {
       return (words([0], of: 4) + Array("{\"capabilities\":{\"max_msg_fds\":8}}\0".utf8), false)
     case 3: return (payload, false)
     case 4: return (words([16, 3, 9, 5], of: 4), false)
+    case 5 where index == 0 && payload.count > 0 && payload[0] != 32:
+      // Two areas to map.
+      let info = words([80, 15, 0, 32], of: 4) + words([4096 * 4, 0], of: 8)
+      let areas = words([0, 4096, 8192, 4096], of: 8)
+      return (info + words([1 | 1 << 16, 0, 2, 0], of: 4) + areas, true)
     case 5:
-      let size: UInt64 = index == 7 ? 4096 : index == 0 ? 4096 : index == 2 ? 0x4000 : 0
+      let size: UInt64 = index == 7 ? 4096 : index == 0 ? 4096 * 4 : index == 2 ? 0x4000 : 0
       return (words([32, 3, UInt64(index), 0], of: 4) + words([size, 0], of: 8), false)
     case 6:
       guard index == 0 else { return (words([16, 0, UInt64(index), 0], of: 4), false) }
@@ -146,6 +157,7 @@ final class Server: Sendable {
     guard header[8] & 0x10 == 0 else { return true }
     var (body, hasEvent) = body(header[2], payload)
     var numbers = hasEvent ? [event.rawValue] : []
+    if header[2] == 5, hasEvent { numbers = [memory.file.borrow { $0.rawValue } ?? 0] }
     func head(_ flags: UInt64 = 1, _ error: UInt64 = 0) -> [UInt8] {
       Array(header.prefix(4)) + words([UInt64(16 + body.count), flags, error], of: 4)
     }
@@ -205,7 +217,7 @@ func use(_ choices: UInt8) throws {
   let board = Board()
   let remote = try VfioUserRemote(options, logger: logger)
   let function = try remote.makeFunction(
-    RemoteWiring(memory: memory, line: board, messages: board, doorbells: board)
+    RemoteWiring(memory: memory, line: board, messages: board, doorbells: board, mapper: board)
   )
   function.writeConfiguration(6, 4, width: 2)
   function.barDidMove(0, to: 0x1000)

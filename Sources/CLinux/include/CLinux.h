@@ -50,6 +50,8 @@ int apus_pipe(int *numbers);
 int apus_memfd_create(const char *name, unsigned int flags);
 // Has the size of a memory file stay for good, and no other seal be put on it.
 int apus_seal_size(int fd);
+// Whether a file can never be cut short: 1 or 0, or -1 for one that has no seals.
+int apus_is_size_sealed(int fd);
 int apus_membarrier(int command, unsigned int flags);
 int apus_prctl(int option, unsigned long argument);
 int apus_gettid(void);

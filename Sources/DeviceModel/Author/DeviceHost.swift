@@ -4,6 +4,7 @@ public struct DeviceHost: Sendable {
   public let memory: any DeviceMemory
   /// The guest's attention.
   public let interrupts: any DeviceInterrupts
+  private let regions: [Int: any DeviceRegionMemory]
   private let write: @Sendable (String) -> Void
 
   /// Puts it together.
@@ -11,15 +12,26 @@ public struct DeviceHost: Sendable {
   /// - Parameters:
   ///   - memory: The guest's memory.
   ///   - interrupts: The guest's attention.
+  ///   - regions: The memory that regions have, by their numbers.
   ///   - report: Where ``report(_:)`` leads; from any thread.
   public init(
     memory: any DeviceMemory,
     interrupts: any DeviceInterrupts,
+    regions: [Int: any DeviceRegionMemory] = [:],
     report: @escaping @Sendable (String) -> Void = { _ in }
   ) {
     self.memory = memory
     self.interrupts = interrupts
+    self.regions = regions
     write = report
+  }
+
+  /// The memory of a region, which its profile says that it has.
+  public func memory(ofRegion number: Int) -> any DeviceRegionMemory {
+    guard let memory = regions[number] else {
+      preconditionFailure("region \(number) has no memory")
+    }
+    return memory
   }
 
   /// Logs what a driver has done wrong, in a line; so many of them and no more.

@@ -150,7 +150,8 @@ extension Board {
       memory: memory,
       line: try plane.makeResampledLine(gsi, on: try makeInterruptEvents()),
       messages: plane,
-      doorbells: plane
+      doorbells: plane,
+      mapper: mapper
     )
     do {
       let function = try maker.makeFunction(wiring)
@@ -171,7 +172,8 @@ extension Board {
       model,
       memory: memory,
       line: try plane.makeLine(gsi),
-      messages: plane
+      messages: plane,
+      mapper: mapper
     ) {
       log.warning($0)
     }

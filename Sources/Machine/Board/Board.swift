@@ -31,6 +31,8 @@ final class Board {
     var models: [PCIDeviceModel] = []
     /// The devices of ours that have processes of their own; `nil` if none has.
     var isolated: IsolatedDevices?
+    /// Who lets the guest reach memory of devices by itself; `nil` if nobody does.
+    var mapper: (any MemoryMapper)?
     /// Who takes power-off, reset and exit.
     var system: any SystemControl
     /// The time.
@@ -63,6 +65,8 @@ final class Board {
   /// The devices that whoever runs the machine has brought along.
   var deviceFunctions: [PCIDeviceFunction] = []
   private var interruptEvents: InterruptEvents?
+  /// Who lets the guest reach memory of devices by itself.
+  private(set) var mapper: (any MemoryMapper)?
   /// The virtio devices' registers, whatever transport they are behind.
   var controllers: [VirtioDeviceController] = []
   /// The memory-mapped transports, for the firmware's tables.
@@ -86,6 +90,7 @@ final class Board {
   ) throws {
     self.configuration = configuration
     self.plane = plane
+    mapper = attachments.mapper
     map = try MemoryMap(size: configuration.memory, physicalAddressBits: physicalAddressBits)
     do throws(SystemError) {
       memory = try GuestMemory(
@@ -132,7 +137,10 @@ final class Board {
   func stop() {
     for controller in controllers { controller.reset() }
     for function in remoteFunctions { function.stop() }
-    for function in deviceFunctions { function.reset() }
+    for function in deviceFunctions {
+      function.reset()
+      function.stop()
+    }
     plane.disconnect()
   }
 

@@ -123,6 +123,10 @@ final class Session {
         remotes: remotes,
         models: models,
         isolated: isolated,
+        mapper: MemorySlots(
+          vm,
+          limit: UInt32(clamping: try vm.check(.memorySlots))
+        ),
         system: control,
         clock: clock
       )

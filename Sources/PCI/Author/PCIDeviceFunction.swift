@@ -16,6 +16,9 @@ public final class PCIDeviceFunction: PCIFunction {
   // The device's own state while it is paused.
   let saved = Mutex<[UInt8]?>(nil)
   private let regions: [PCIRegion?]
+  /// The BARs that are memory, in parts.
+  public let barMemory: [PCIBARMemory]
+  private let areas: PCIMemoryAreas
 
   /// Makes a device of `model` in the process that has the guest's memory.
   ///
@@ -24,6 +27,7 @@ public final class PCIDeviceFunction: PCIFunction {
   ///   - memory: The guest's RAM.
   ///   - line: What the function's pin, INTA#, is wired to.
   ///   - messages: Where MSI-X vectors come from; without it the function has none.
+  ///   - mapper: Who lets the guest reach the memory of regions by itself; nobody, by default.
   ///   - report: Where to say what a driver did wrong; from any thread.
   /// - Throws: What the device's author or the source of vectors throws.
   public convenience init(
@@ -31,9 +35,10 @@ public final class PCIDeviceFunction: PCIFunction {
     memory: GuestMemory,
     line: any InterruptLine,
     messages: (any MessageInterruptAllocator)?,
+    mapper: (any MemoryMapper)? = nil,
     report: @escaping @Sendable (String) -> Void
   ) throws {
-    try self.init(model, line: line, messages: messages, report: report) {
+    try self.init(model, line: line, messages: messages, mapper: mapper, report: report) {
       MappedDeviceMemory(memory, of: $0)
     }
   }
@@ -54,13 +59,15 @@ public final class PCIDeviceFunction: PCIFunction {
     messages: (any MessageInterruptAllocator)?,
     report: @escaping @Sendable (String) -> Void
   ) throws {
-    try self.init(model, line: line, messages: messages, report: report) { _ in memory }
+    try self.init(model, line: line, messages: messages, mapper: nil, report: report) { _ in memory
+    }
   }
 
   private init(
     _ model: PCIDeviceModel,
     line: any InterruptLine,
     messages: (any MessageInterruptAllocator)?,
+    mapper: (any MemoryMapper)?,
     report: @escaping @Sendable (String) -> Void,
     _ makeMemory: (PCIConfigurationSpace) -> any DeviceMemory
   ) throws {
@@ -85,10 +92,19 @@ public final class PCIDeviceFunction: PCIFunction {
     self.msix = msix
     pin = PCIInterruptPin(to: line, of: configuration)
     regions = (0..<6).map { bar in profile.regions.first { $0.bar == bar } }
+    let barMemory = try profile.regions.compactMap { try PCIBARMemory($0) }
+    self.barMemory = barMemory
+    areas = PCIMemoryAreas(mapper, report: report)
+    areas.set(
+      barMemory.flatMap { bar in
+        bar.areas.map { PCIMemoryAreas.Area(bar: bar.bar, range: $0, memory: bar.memory) }
+      }
+    )
     device = try model.makeDevice(
       DeviceHost(
         memory: makeMemory(configuration),
         interrupts: PCIDeviceInterrupts(pin, msix),
+        regions: Dictionary(uniqueKeysWithValues: barMemory.map { ($0.bar, $0) }),
         report: report
       )
     )
@@ -102,6 +118,7 @@ public final class PCIDeviceFunction: PCIFunction {
   /// Reads a register, in as many accesses as the region's widths make of it.
   public func readBAR(_ access: BusAccess) -> UInt64 {
     guard let region = region(access.region) else { return 0 }
+    if let value = memory(access.region)?.load(access) { return value }
     var value: UInt64 = 0
     var done = 0
     while done < access.width {
@@ -117,6 +134,7 @@ public final class PCIDeviceFunction: PCIFunction {
   /// Writes a register, in as many accesses as the region's widths make of it.
   public func writeBAR(_ value: UInt64, _ access: BusAccess) {
     guard let region = region(access.region) else { return }
+    if memory(access.region)?.store(value, access) == true { return }
     var done = 0
     while done < access.width {
       let offset = access.offset &+ UInt64(done)
@@ -129,8 +147,19 @@ public final class PCIDeviceFunction: PCIFunction {
     }
   }
 
-  /// Resets the device.
-  public func reset() { device.reset() }
+  /// Lets the memory of a region follow.
+  public func barDidMove(_ bar: Int, to address: UInt64?) { areas.move(bar, to: address) }
+
+  /// Resets the device; what its regions have of memory is zeroed.
+  public func reset() {
+    device.reset()
+    for memory in barMemory { memory.clear() }
+  }
+
+  /// Lets go of the guest: nothing of the regions' memory is reached by it any more.
+  public func stop() { areas.set([]) }
+
+  private func memory(_ bar: Int) -> PCIBARMemory? { barMemory.first { $0.bar == bar } }
 
   private func region(_ bar: Int) -> PCIRegion? {
     regions.indices.contains(bar) ? regions[bar] : nil

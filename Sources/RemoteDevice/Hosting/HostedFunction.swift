@@ -96,6 +96,11 @@ public final class HostedFunction {
   /// The BAR of that index, if the function has it.
   public func bar(_ index: Int) -> PCIBAR? { window(index)?.bar }
 
+  /// The memory that a BAR of that index has; a peer may map it.
+  public func memory(ofBAR index: Int) -> PCIBARMemory? {
+    (function as? PCIDeviceFunction)?.barMemory.first { $0.bar == index }
+  }
+
   /// Where in which BAR an address is, as the guest has placed them; `nil` if no BAR answers there.
   public func access(
     at address: UInt64,

@@ -56,6 +56,7 @@ final class FakeVfioUserServer: Sendable {
   private let usesTwin: Bool
   private let refusesEnds: Bool
   private let sizes: [UInt64]
+  private let maps: (file: KeptFile, answer: [UInt8])?
   private let configuration: [UInt8]
   private let stop: EventFD
   private let thread = Mutex<HostOS.Thread?>(nil)
@@ -70,12 +71,14 @@ final class FakeVfioUserServer: Sendable {
     usesTwin: Bool = false,
     refusesEnds: Bool = false,
     sizes: [UInt64] = [0x1000, 0, 0x4000, 0, 0, 0],
+    maps: (file: KeptFile, answer: [UInt8])? = nil,
     change: (inout [UInt8]) -> Void = { _ in }
   ) throws {
     self.answers = answers
     self.usesTwin = usesTwin
     self.refusesEnds = refusesEnds
     self.sizes = sizes
+    self.maps = maps
     var configuration = Self.configuration
     change(&configuration)
     self.configuration = configuration
@@ -227,6 +230,10 @@ final class FakeVfioUserServer: Sendable {
         let pair = try SocketPair()
         twin = VfioUserChannel(try pair.near.duplicated())
         try channel.send(reply.message(to: header), descriptors: [pair.far.rawValue])
+      } else if case .getRegionInfo(let info) = request, info.index == 0, let maps,
+        info.argumentSize > UInt32(VfioUserRegionInfo.count)
+      {
+        try channel.send(message(maps.answer), descriptors: [maps.file.rawValue])
       } else if case .regionIOFDs(let parts) = reply, !parts.parts.isEmpty {
         try channel.send(reply.message(to: header), descriptors: [doorbell.rawValue])
       } else {

@@ -16,6 +16,7 @@ final class VfioUserBoardRig {
   let messages = FakeMessageInterrupts()
   let doorbells = FakeDoorbells()
   let space = FakePCIAddressSpace()
+  let mapper = FakeMapper()
   let bus: PCIRootBus
   let remote: VfioUserRemote
   let function: any RemotePCIFunction
@@ -27,7 +28,13 @@ final class VfioUserBoardRig {
     options.patience = patience
     remote = try VfioUserRemote(options, logger: log.makeLogger())
     function = try remote.makeFunction(
-      RemoteWiring(memory: memory, line: line, messages: messages, doorbells: doorbells)
+      RemoteWiring(
+        memory: memory,
+        line: line,
+        messages: messages,
+        doorbells: doorbells,
+        mapper: mapper
+      )
     )
     bus = PCIRootBus(in: space)
     var allocator = PCIResourceAllocator(

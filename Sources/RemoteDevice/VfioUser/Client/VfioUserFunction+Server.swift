@@ -24,6 +24,7 @@ extension VfioUserFunction {
       try share(memory, connection, deadline)
       let bells = try bells(connection, deadline)
       doorbells.set(bells)
+      areas.set(try memoryAreas(connection, deadline))
       setup.connection = connection
       let isMSIXEnabled = registers.isMSIXEnabled
       try setup.interrupts.choose(messages: isMSIXEnabled, connection, deadline)
@@ -71,6 +72,7 @@ extension VfioUserFunction {
       setup.interrupts.forget()
       noteEnds(setup)
       doorbells.set([])
+      areas.set([])
       registers.reset()
     }
   }

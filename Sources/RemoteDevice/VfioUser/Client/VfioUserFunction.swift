@@ -43,6 +43,8 @@ public final class VfioUserFunction: RemotePCIFunction {
   let remote: VfioUserRemote
   let registers: VfioUserRegisters
   let doorbells: VfioUserDoorbells
+  /// What the guest reaches without asking the server.
+  let areas: PCIMemoryAreas
   let memory: Mutex<GuestMemory?>
   /// What of the memory the server may use; `nil` for all.
   let window: DMAWindow?
@@ -63,7 +65,9 @@ public final class VfioUserFunction: RemotePCIFunction {
     self.logger = logger
     name = remote.name
     shape = remote.shape
-    log = LimitedLog(logger, prefix: remote.name)
+    let log = LimitedLog(logger, prefix: remote.name)
+    self.log = log
+    areas = PCIMemoryAreas(wiring.mapper) { log.error($0) }
     registers = try VfioUserRegisters(remote.shape, messages: wiring.messages)
     doorbells = VfioUserDoorbells(wiring.doorbells, log: log)
     memory = Mutex(wiring.memory)
@@ -229,8 +233,11 @@ public final class VfioUserFunction: RemotePCIFunction {
     }
   }
 
-  /// Lets doorbells follow.
-  public func barDidMove(_ bar: Int, to address: UInt64?) { doorbells.move(bar, to: address) }
+  /// Lets doorbells and memory follow.
+  public func barDidMove(_ bar: Int, to address: UInt64?) {
+    doorbells.move(bar, to: address)
+    areas.move(bar, to: address)
+  }
 
   /// Whether the server has all of what is accessed: a BAR may be longer than its region.
   private func isInside(_ access: BusAccess) -> Bool {
@@ -307,6 +314,7 @@ public final class VfioUserFunction: RemotePCIFunction {
     remote.detach(self)
     setup.withLock { setup in
       doorbells.set([])
+      areas.set([])
       if let connection = setup.connection {
         do throws(VfioUserError) {
           let deadline = connection.deadline

@@ -1,5 +1,6 @@
 import DeviceModel
 import Glibc
+import GuestMemory
 import HostOS
 import PCI
 
@@ -13,16 +14,37 @@ extension VfioUserSession {
       )
     }
     let size = size(of: info.index)
-    // What cannot be mapped is reached by message, which is all here: registers that do something.
-    return Answer(
-      reply: .regionInfo(
-        VfioUserRegionInfo(
-          index: info.index,
-          flags: size > 0 ? VfioUserRegionInfo.readFlag | VfioUserRegionInfo.writeFlag : 0,
-          size: size
-        )
-      )
+    var reply = VfioUserRegionInfo(
+      index: info.index,
+      flags: size > 0 ? VfioUserRegionInfo.readFlag | VfioUserRegionInfo.writeFlag : 0,
+      size: size
     )
+    // What is no memory is reached by message: registers that do something.
+    guard let memory = function.memory(ofBAR: Int(info.index)),
+      let file = memory.memory.file.borrow({ $0.rawValue })
+    else { return Answer(reply: .regionInfo(reply)) }
+    let isWhole = memory.areas == [0..<size]
+    let areas =
+      isWhole
+      ? []
+      : memory.areas.map {
+        VfioUserRegionInfo.Area(offset: $0.lowerBound, size: UInt64($0.count))
+      }
+    let count = VfioUserRegionInfo.count(areas: areas.count)
+    reply.argumentSize = UInt32(count)
+    guard Int(info.argumentSize) >= count else {
+      // Who has no room for all of it is told how much it takes, and asks again.
+      reply.flags |= VfioUserRegionInfo.capabilityFlag
+      return Answer(reply: .regionInfo(reply))
+    }
+    reply = VfioUserRegionInfo(
+      index: info.index,
+      argumentSize: UInt32(count),
+      flags: reply.flags | VfioUserRegionInfo.mapFlag,
+      size: size,
+      areas: areas
+    )
+    return Answer(reply: .regionInfo(reply), descriptors: [file])
   }
 
   /// The doorbells of a BAR, as many as the client takes descriptors; the others are reached by message.
