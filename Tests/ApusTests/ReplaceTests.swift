@@ -87,6 +87,57 @@ import Virtio
     }
   }
 
+  /// The registers are the process's, too.
+  @Test(.needsBinary, .timeLimit(.minutes(5)))
+  func aDeviceWithItsRegistersGoesOnThoughTheProcessIsReplaced() async throws {
+    try await Program.onThread {
+      let rig = try SupervisedFunctionRig()
+      try rig.driver.negotiate(without: [])
+      let load = DiskLoad(rig.memory)
+      load.queue = try rig.driver.makeQueue(0)
+      load.kick = { queue in if try queue.needsKick() { rig.ring(0) } }
+      rig.driver.start()
+      try load.run(for: .milliseconds(100))
+
+      func attempt(_ program: DeviceProgram) throws -> String? {
+        let isDone = try EventFD()
+        let outcome = Outcome()
+        let process = rig.process
+        let thread = try TestThread {
+          outcome.set(Result { try process.attempt(program, within: 20_000_000_000) })
+          isDone.signal()
+        }
+        _ = try waitUntil {
+          try load.run(for: .milliseconds(5))
+          return isReadable(isDone.rawValue)
+        }
+        thread.join()
+        return try outcome.get()
+      }
+      let program = rig.process.program
+      for _ in 0..<3 {
+        #expect(try attempt(program) == nil, "\(rig.log.lines)")
+        try load.run(for: .milliseconds(50))
+      }
+      var other = program
+      other.path = "/bin/false"
+      #expect(try attempt(other)?.contains("exited with code 1") == true)
+      #expect(rig.process.program == program)
+      let before = load.count
+      let isServed = try waitUntil {
+        try load.run(for: .milliseconds(5))
+        return load.count > before
+      }
+      #expect(isServed, "\(rig.log.lines)")
+      try load.finish()
+
+      #expect(load.failures == [])
+      #expect(try DiskLoad.words(rig.folder.bytes(at: rig.path)) == load.expected)
+      #expect(rig.driver.transport.status == 15)
+      rig.function.stop()
+    }
+  }
+
   private final class Outcome: @unchecked Sendable {
     // Sendable: set before the thread is joined, read after that.
     private var result: Result<String?, any Error>?

@@ -108,7 +108,12 @@ final class MachineControl: Sendable {
       else {
         return "\(name): it has no options"
       }
-      program.arguments[3] = program.arguments[2] == "disk" ? "\(text),id=\(name)" : text
+      program.arguments[3] = Self.option(
+        of: program.arguments[2],
+        text,
+        instead: program.arguments[3],
+        name
+      )
     }
     do throws(SystemError) {
       return try process.attempt(program, within: Self.patience).map {
@@ -116,6 +121,27 @@ final class MachineControl: Sendable {
       }
     } catch {
       return "\(name): \(error)"
+    }
+  }
+
+  /// The option of a device's process that has other options from now on: what the guest knows it by stays, unless the
+  /// user names it.
+  static func option(
+    of kind: String,
+    _ text: String,
+    instead before: String,
+    _ name: String
+  ) -> String {
+    func address(_ text: String) -> Substring? {
+      text.split(separator: ",").last { $0.hasPrefix("mac=") }
+    }
+    switch kind {
+    case "disk": return "\(text),id=\(name)"
+    case "net":
+      // A process without one makes one up from where it leads to.
+      guard address(text) == nil, let address = address(before) else { return text }
+      return "\(text),\(address)"
+    default: return text
     }
   }
 }

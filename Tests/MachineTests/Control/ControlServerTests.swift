@@ -33,6 +33,25 @@ import Testing
     )
   }
 
+  @Test(arguments: [
+    ("net", "tap=tap1", "tap=tap0,mac=02:00:00:00:00:05", "tap=tap1,mac=02:00:00:00:00:05"),
+    (
+      "net", "tap=tap1,mac=02:00:00:00:00:06", "tap=tap0,mac=02:00:00:00:00:05",
+      "tap=tap1,mac=02:00:00:00:00:06"
+    ),
+    ("net", "tap=tap1", "tap=tap0", "tap=tap1"),
+    ("disk", "a,readonly", "b,id=disk0", "a,readonly,id=disk0"),
+    ("vsock", "cid=3,path=b", "cid=3,path=a", "cid=3,path=b"),
+  ])
+  func theGuestKnowsAReplacedDeviceAgain(
+    _ kind: String,
+    _ text: String,
+    _ before: String,
+    _ expected: String
+  ) {
+    #expect(MachineControl.option(of: kind, text, instead: before, "disk0") == expected)
+  }
+
   private func serve(patience: UInt64 = 30_000_000_000) throws -> ControlServer {
     let (report, gate) = (report, gate)
     let handlers = ControlHandlers(

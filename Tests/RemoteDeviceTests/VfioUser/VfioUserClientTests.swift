@@ -69,6 +69,32 @@ import TestSupport
     )
   }
 
+  /// The end of an interrupt goes another way, and finds the pin up if it is the quicker of the two.
+  @Test func whatMayLowerThePinIsDoneBeforeTheGuestGoesOn() throws {
+    let server = try FakeVfioUserServer(at: path)
+    defer { server.close() }
+    let rig = try VfioUserBoardRig(at: path)
+    rig.enable()
+    for value in UInt64(0)..<100 {
+      rig.space.write(value, VfioUserBoardRig.bar0 + 8, width: 1)
+      let access = VfioUserRegionAccess(offset: 8, region: 0, count: 1)
+      #expect(server.requests.last == .writeRegion(access, [UInt8(value)]))
+    }
+  }
+
+  /// As after a deadline at which a server took over at the last moment.
+  @Test func aFunctionThatIsServedHasNotFailed() throws {
+    let server = try FakeVfioUserServer(at: path)
+    defer { server.close() }
+    let rig = try VfioUserBoardRig(at: path)
+    rig.enable()
+    let function = try #require(rig.function as? VfioUserFunction)
+    #expect(!function.fail())
+    #expect(rig.register(0) == 0x5678_1234)
+    rig.space.write(7, VfioUserBoardRig.bar0, width: 4)
+    #expect(rig.space.read(VfioUserBoardRig.bar0, width: 4) == 7)
+  }
+
   @Test func doorbellsFollowTheirBAR() throws {
     let server = try FakeVfioUserServer(at: path)
     defer { server.close() }

@@ -54,13 +54,18 @@ extension VfioUserFunction {
   }
 
   /// Nobody has taken over: the function is gone, as one that was pulled out.
-  func fail() {
-    presence.store(Presence.gone.rawValue, ordering: .releasing)
+  ///
+  /// - Returns: Whether it is; not if somebody has taken over at the last moment.
+  @discardableResult
+  func fail() -> Bool {
     setup.withLock { setup in
+      guard setup.connection == nil else { return false }
+      presence.store(Presence.gone.rawValue, ordering: .releasing)
       setup.hasFailed = true
       // What the guest did meanwhile has reached nobody.
       setup.owesReset = true
       registers.reset()
+      return true
     }
   }
 

@@ -206,11 +206,12 @@ public final class VfioUserFunction: RemotePCIFunction {
     return value
   }
 
-  /// Writes to the server; waits for it only where another may have to do it, since it died, or where it is to have
-  /// done with memory.
+  /// Writes to the server; waits for it only where another may have to do it, since it died, where it is to have done
+  /// with memory, and where the guest listens to the pin: what it writes may lower that, and has to before the end of the
+  /// interrupt, which goes another way.
   public func writeBAR(_ value: UInt64, _ access: BusAccess) {
     guard isPresent, isInside(access) else { return }
-    let isWaitedFor = remote.takesOver || window != nil
+    let isWaitedFor = remote.takesOver || window != nil || isPinUsed
     if let window, let memory = memory.withLock({ $0 }) {
       window.willWrite(value, access, in: memory)
     }
@@ -231,6 +232,12 @@ public final class VfioUserFunction: RemotePCIFunction {
       )
       return 0
     }
+  }
+
+  /// Whether an interrupt may come through the pin.
+  private var isPinUsed: Bool {
+    shape.hasPin && !registers.isMSIXEnabled
+      && !configuration.command.contains(.interruptDisable)
   }
 
   /// Lets doorbells and memory follow.
