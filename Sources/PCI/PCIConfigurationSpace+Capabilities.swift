@@ -9,6 +9,8 @@ public struct PCICapabilityID: RawRepresentable, Hashable, Sendable {
 
   /// Defined by the device's vendor; its third byte is its length.
   @inlinable public static var vendorSpecific: Self { Self(rawValue: 0x09) }
+  /// MSI.
+  @inlinable public static var msi: Self { Self(rawValue: 0x05) }
   /// MSI-X.
   @inlinable public static var msix: Self { Self(rawValue: 0x11) }
 }
@@ -66,5 +68,10 @@ extension PCIConfigurationSpace {
   /// Tells the configuration space which register enables MSI-X.
   func setMessageControl(_ offset: Int) {
     state.withLock { $0.messageControl = offset }
+  }
+
+  /// Tells the configuration space which register enables MSI.
+  func setMessageControl(ofMSI offset: Int) {
+    state.withLock { $0.msiControl = offset }
   }
 }

@@ -57,13 +57,13 @@ extension PCIConfigurationSpace {
   /// Records the level of the function's interrupt request, and says whether it may drive its pin.
   ///
   /// Interrupt status shows the request even while the pin is disabled (PCI 3.0, 6.2.3); a function
-  /// with MSI-X enabled must not use its pin (6.8.2.3).
+  /// with MSI or MSI-X enabled must not use its pin (6.8.1.3, 6.8.2.3).
   func setInterruptStatus(_ isRequested: Bool) -> Bool {
     state.withLock { state in
       let status = state.load(Register.status, width: 2) & ~Status.interrupt
       let bit = isRequested ? Status.interrupt : 0
       state.store(status | bit, Register.status, width: 2)
-      return isRequested && !state.command.contains(.interruptDisable) && !state.isMSIXEnabled
+      return isRequested && !state.command.contains(.interruptDisable) && !state.usesMessages
     }
   }
 }
@@ -77,8 +77,9 @@ extension PCIConfigurationSpace.State {
     )
   }
 
-  var isMSIXEnabled: Bool {
+  var usesMessages: Bool {
     messageControl.map { load($0, width: 2) & 0x8000 != 0 } ?? false
+      || msiControl.map { load($0, width: 2) & 1 != 0 } ?? false
   }
 
   func address(of bar: PCIBAR) -> UInt64 {

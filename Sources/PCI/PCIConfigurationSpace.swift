@@ -26,6 +26,8 @@ public final class PCIConfigurationSpace: Sendable {
     var capabilityLink = Register.capabilities
     // Where MSI-X message control is, if the function has it.
     var messageControl: Int?
+    // The same of MSI.
+    var msiControl: Int?
   }
 
   enum Register {

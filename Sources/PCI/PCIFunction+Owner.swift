@@ -7,6 +7,7 @@ extension PCIFunction {
   ///   - width: 1 to 8 bytes, aligned or not.
   /// - Returns: The registers, in the low `8 * width` bits.
   package func readRegisters(_ offset: Int, width: Int) -> UInt64 {
+    msi?.prepareRead(offset, width: width)
     var value: UInt64 = 0
     var done = 0
     while done < width {
@@ -43,6 +44,7 @@ extension PCIFunction {
   /// Lets the vectors and the pin follow what was written to the configuration.
   package func followConfiguration() {
     msix?.update()
+    msi?.update()
     interruptPin?.update()
   }
 
@@ -51,6 +53,7 @@ extension PCIFunction {
     reset()
     configuration.reset()
     msix?.reset()
+    msi?.reset()
     interruptPin?.deassert()
   }
 

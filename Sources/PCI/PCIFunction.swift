@@ -15,6 +15,8 @@ public protocol PCIFunction: AnyObject, Sendable {
   var interruptPin: PCIInterruptPin? { get }
   /// The function's MSI-X table, or `nil` if it has none.
   var msix: MSIX? { get }
+  /// The function's MSI, or `nil` if it has none.
+  var msi: MSI? { get }
 
   /// Reads a configuration register of 1, 2 or 4 bytes; `offset` is a multiple of `width`.
   func readConfiguration(_ offset: Int, width: Int) -> UInt32
@@ -34,7 +36,7 @@ public protocol PCIFunction: AnyObject, Sendable {
 
   /// Puts the device's own state back to what it was at power-on.
   ///
-  /// The bus resets configuration, MSI-X and the INTx pin itself, after this call.
+  /// The bus resets configuration, MSI, MSI-X and the INTx pin itself, after this call.
   func reset()
 }
 
@@ -43,6 +45,8 @@ extension PCIFunction {
   public var interruptPin: PCIInterruptPin? { nil }
   /// No MSI-X.
   public var msix: MSIX? { nil }
+  /// No MSI.
+  public var msi: MSI? { nil }
 
   /// Reads ``configuration``.
   public func readConfiguration(_ offset: Int, width: Int) -> UInt32 {

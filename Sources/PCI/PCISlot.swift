@@ -80,6 +80,7 @@ final class PCISlot: Sendable {
     _ = apply(isRetrying: false)
     // What the device signals from here on reaches nobody.
     function.msix?.reset()
+    function.msi?.withdraw()
     function.interruptPin?.deassert()
   }
 

@@ -91,13 +91,17 @@ final class MachineSaver {
         "\(function.name) (PCI device \(address.device)) keeps a state that is not saved; take that device away"
       )
     }
+    // What another process says of its function stands still, and is asked for once: it may take its time.
+    let others = try board.pci.functions.filter { !($0.function is PCITransport) }
+      .map { try FunctionState($0.address, $0.function, board.isolated) }
     // Devices' timers go on. What one raises between two looks is in both parts, or the parts are taken again.
     for _ in 0..<Self.attemptLimit {
       let before = raisedCounts
       snapshot.interrupts = try processors.currentInterruptState(of: board.plane, mode)
       snapshot.platform = PlatformState(board)
-      snapshot.functions = try board.pci.functions.map {
-        try FunctionState($0.address, $0.function, board.isolated)
+      snapshot.functions = try board.pci.functions.map { address, function in
+        try others.first { $0.slot == address.device }
+          ?? FunctionState(address, function, board.isolated)
       }
       if raisedCounts == before { break }
     }

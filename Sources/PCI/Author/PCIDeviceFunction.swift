@@ -12,6 +12,8 @@ public final class PCIDeviceFunction: PCIFunction {
   public let configuration: PCIConfigurationSpace
   /// The function's MSI-X table, if it has vectors.
   public let msix: MSIX?
+  /// The function's MSI, if it has vectors of that kind.
+  public let msi: MSI?
   private let pin: PCIInterruptPin
   // The device's own state while it is paused.
   let saved = Mutex<[UInt8]?>(nil)
@@ -74,7 +76,8 @@ public final class PCIDeviceFunction: PCIFunction {
     let profile = model.profile
     self.profile = profile
     var bars = profile.regions.map(PCIBAR.init)
-    let vectors = messages == nil || profile.vectorCount == 0 ? nil : VectorLayout(profile)
+    let messages = profile.vectorCount == 0 ? nil : messages
+    let vectors = messages == nil || profile.messageKind == .msi ? nil : VectorLayout(profile)
     if let vectors { bars.append(vectors.bar) }
     let configuration = PCIConfigurationSpace(profile.identity, bars: bars)
     self.configuration = configuration
@@ -90,6 +93,12 @@ public final class PCIDeviceFunction: PCIFunction {
       )
     }
     self.msix = msix
+    msi =
+      try profile.messageKind == .msix
+      ? nil
+      : messages.map { messages in
+        try MSI(MSI.Layout(vectorCount: profile.vectorCount), in: configuration, from: messages)
+      }
     pin = PCIInterruptPin(to: line, of: configuration)
     regions = (0..<6).map { bar in profile.regions.first { $0.bar == bar } }
     let barMemory = try profile.regions.compactMap { try PCIBARMemory($0) }
@@ -103,7 +112,7 @@ public final class PCIDeviceFunction: PCIFunction {
     device = try model.makeDevice(
       DeviceHost(
         memory: makeMemory(configuration),
-        interrupts: PCIDeviceInterrupts(pin, msix),
+        interrupts: PCIDeviceInterrupts(pin, msix, msi),
         regions: Dictionary(uniqueKeysWithValues: barMemory.map { ($0.bar, $0) }),
         report: report
       )

@@ -34,6 +34,8 @@ final class FakeVfioUserServer: Sendable {
     var level: EventFD?
     var end: EventFD?
     var vectors: [Int: EventFD] = [:]
+    /// The same of MSI.
+    var messages: [Int: EventFD] = [:]
     var registers = [UInt8](repeating: 0, count: 4096)
     var connections = 0
     var replies: [(VfioUserHeader, [UInt8])] = []
@@ -56,6 +58,7 @@ final class FakeVfioUserServer: Sendable {
   private let usesTwin: Bool
   private let refusesEnds: Bool
   private let sizes: [UInt64]
+  private let messageCount: UInt32
   private let maps: (file: KeptFile, answer: [UInt8])?
   private let configuration: [UInt8]
   private let stop: EventFD
@@ -72,6 +75,7 @@ final class FakeVfioUserServer: Sendable {
     refusesEnds: Bool = false,
     sizes: [UInt64] = [0x1000, 0, 0x4000, 0, 0, 0],
     maps: (file: KeptFile, answer: [UInt8])? = nil,
+    messageCount: UInt32 = 2,
     change: (inout [UInt8]) -> Void = { _ in }
   ) throws {
     self.answers = answers
@@ -79,6 +83,7 @@ final class FakeVfioUserServer: Sendable {
     self.refusesEnds = refusesEnds
     self.sizes = sizes
     self.maps = maps
+    self.messageCount = messageCount
     var configuration = Self.configuration
     change(&configuration)
     self.configuration = configuration
@@ -117,7 +122,7 @@ final class FakeVfioUserServer: Sendable {
     put(0x34, [0x40])
     put(0x3D, [1])
     put(0x40, [0x09, 0x50, 8, 1, 2, 3, 4, 5])
-    put(0x50, [0x05, 0x70, 0, 0])
+    put(0x50, [0x05, 0x70, 0x82, 0x01])
     put(0x70, [0x11, 0, UInt8(vectorCount - 1), 0, 2, 0, 0, 0, 2, 0x08, 0, 0])
     return bytes
   }
@@ -283,7 +288,7 @@ final class FakeVfioUserServer: Sendable {
         )
       )
     case .getInterruptInfo(let info):
-      let counts: [UInt32] = [1, 1, UInt32(Self.vectorCount), 1, 1]
+      let counts: [UInt32] = [1, messageCount, UInt32(Self.vectorCount), 1, 1]
       return .interruptInfo(
         VfioUserInterruptInfo(
           flags: 1,
@@ -337,6 +342,9 @@ final class FakeVfioUserServer: Sendable {
       case (0, .trigger, .events): held.level = events.first
       case (0, .unmask, .events): held.end = events.first
       case (0, .trigger, _): held.level = nil
+      case (1, .trigger, .events):
+        for (index, event) in events.enumerated() { held.messages[Int(set.start) + index] = event }
+      case (1, .trigger, _): held.messages = [:]
       case (2, .trigger, .events):
         for (index, event) in events.enumerated() { held.vectors[Int(set.start) + index] = event }
       case (2, .trigger, _): held.vectors = [:]

@@ -73,6 +73,44 @@ import TestSupport
     #expect(Client.word(table.payload, at: 4, as: UInt32.self) == 3 && table.descriptors.count == 0)
   }
 
+  @Test func anAuthorsDeviceSignalsByMSI() throws {
+    let model = CopyingDevice.model.profile
+    let rig = try VfioUserRig { wiring in
+      let profile = PCIDeviceProfile(
+        "copier",
+        model.identity,
+        regions: model.regions,
+        vectorCount: 4,
+        messageKind: .msi
+      )
+      return try PCIDeviceModel(profile) { CopyingDevice($0) }.makeFunction(wiring)
+    }
+    let client = rig.client
+    try client.greet()
+    for (kind, count) in [(1, 4), (2, 0)] as [(UInt32, UInt32)] {
+      let info = try client.ask(7, Client.words(UInt32(16), UInt32(0), kind, UInt32(0)))
+      #expect(info == Client.words(UInt32(16), UInt32(1), kind, count))
+    }
+    let events = try (0..<4).map { _ in try EventFD() }
+    try client.ask(8, Client.interrupts(0x24, 1, count: 4), descriptors: events.map(\.rawValue))
+    #expect(throws: Client.Failure.refused(UInt32(EINVAL))) {
+      try client.ask(8, Client.interrupts(0x24, 1, start: 4))
+    }
+    let place = try client.readRegion(7, 0x34, count: 1)[0]
+    #expect(try client.readRegion(7, UInt64(place), count: 1) == [5])
+    try client.writeRegion(0, 0x18, [1, 0, 0, 0])
+    #expect(events[1].drain() == 0)
+    // Enabled, with all four.
+    try client.writeRegion(7, UInt64(place) + 2, [0x21, 0])
+    try client.writeRegion(0, 0x18, [1, 0, 0, 0])
+    #expect(waitUntil { events[1].drain() == 1 })
+    // Taken away, and given back: what came meanwhile is told.
+    try client.ask(8, Client.interrupts(0x21, 1, count: 0))
+    try client.ask(8, Client.interrupts(0x24, 1, count: 4), descriptors: events.map(\.rawValue))
+    try client.writeRegion(0, 0x18, [1, 0, 0, 0])
+    #expect(waitUntil { events[1].drain() == 1 })
+  }
+
   @Test func aGuestReachesItWithoutTheServer() throws {
     let folder = try TemporaryFolder()
     let path = folder.path(of: "socket")

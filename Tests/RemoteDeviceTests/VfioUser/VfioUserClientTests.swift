@@ -32,9 +32,10 @@ import TestSupport
     rig.setRegister(0x1C, 0xFFFF_FFFF)
     #expect(rig.register(0x18) == 0xFFFF_C00C)
     #expect(rig.register(0x1C) == 0xFFFF_FFFF)
-    // MSI is not in the list of capabilities; the others' contents are the server's, and MSI-X's are ours.
+    // The contents of capabilities are the server's, but those of MSI and MSI-X are ours.
     #expect(rig.register(0x34, width: 1) == 0x40)
-    #expect(rig.register(0x40) == 0x0108_7009)
+    #expect(rig.register(0x40) == 0x0108_5009)
+    #expect(rig.register(0x50) == 0x0182_7005)
     #expect(rig.register(0x44) == 0x0504_0302)
     #expect(rig.register(0x70) == 0x0002_0011)
     #expect(rig.register(0x74) == 2)
@@ -137,6 +138,62 @@ import TestSupport
     #expect(rig.line.events != nil)
     #expect(server.held.withLock { $0.vectors }.isEmpty)
     #expect(server.held.withLock { $0.level } != nil)
+  }
+
+  @Test func aServerWithFewerInterruptsThanItSaysHasNoMSI() throws {
+    let server = try FakeVfioUserServer(at: path, messageCount: 1)
+    defer { server.close() }
+    let rig = try VfioUserBoardRig(at: path)
+    #expect(rig.register(0x40) == 0x0108_7009)
+    #expect(rig.function.msi == nil)
+  }
+
+  @Test(
+    arguments: [
+      [0x05, 0x70, 0x0C, 0], [0x05, 0x70, 0x0E, 0], [0x05, 0x54, 0x82, 1],
+    ] as [[UInt8]]
+  )
+  func anMSIThatCannotBeIsRefused(_ bytes: [UInt8]) throws {
+    let server = try FakeVfioUserServer(at: path) { registers in
+      registers.replaceSubrange(0x50..<0x54, with: bytes)
+      registers.replaceSubrange(0x54..<0x58, with: [0x09, 0x70, 8, 0])
+    }
+    defer { server.close() }
+    #expect(throws: VfioUserError.self) { try VfioUserBoardRig(at: path) }
+  }
+
+  @Test func theServerSignalsByMSI() throws {
+    let server = try FakeVfioUserServer(at: path)
+    defer { server.close() }
+    let rig = try VfioUserBoardRig(at: path)
+    rig.enable()
+    #expect(rig.line.events != nil)
+    rig.setRegister(0x54, 0xFEE0_3000)
+    rig.setRegister(0x5C, 0x60, width: 2)
+    rig.setRegister(0x52, 0x11, width: 2)
+    #expect(rig.line.events == nil)
+    #expect(server.held.withLock { $0.level } == nil)
+    let events = server.held.withLock { $0.messages }
+    #expect(events.keys.sorted() == [0, 1])
+    // MSI-X's are made first.
+    let made = rig.messages.made.suffix(2).map { $0 }
+    events[1]?.signal()
+    #expect(made[1].deliveries == [InterruptMessage(address: 0xFEE0_3000, data: 0x61)])
+
+    // What the guest programs anew, the server need not be told for: it goes on with the same eventfd.
+    rig.setRegister(0x5C, 0x70, width: 2)
+    events[1]?.signal()
+    #expect(made[1].deliveries.last?.data == 0x71)
+    rig.setRegister(0x60, 0b10)
+    events[1]?.signal()
+    #expect(made[1].deliveries.count == 2)
+    #expect(rig.register(0x64) == 0b10)
+    rig.setRegister(0x60, 0)
+    #expect(made[1].deliveries.count == 3)
+
+    rig.setRegister(0x52, 0, width: 2)
+    #expect(rig.line.events != nil)
+    #expect(server.held.withLock { $0.messages }.isEmpty)
   }
 
   @Test func aPinThatIsDisabledIsLetGoOf() throws {

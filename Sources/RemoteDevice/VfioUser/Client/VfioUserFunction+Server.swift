@@ -26,8 +26,8 @@ extension VfioUserFunction {
       doorbells.set(bells)
       areas.set(try memoryAreas(connection, deadline))
       setup.connection = connection
-      let isMSIXEnabled = registers.isMSIXEnabled
-      try setup.interrupts.choose(messages: isMSIXEnabled, connection, deadline)
+      let choice = registers.choice
+      try setup.interrupts.choose(choice, connection, deadline)
       noteEnds(setup)
       // What the one before had under way it takes up, and ends, first: a state has nothing under way.
       if setup.isPaused { try connection.change(to: .stop) }
@@ -39,8 +39,7 @@ extension VfioUserFunction {
       guard remote.takesOver, !isFirst else { return }
       // What was signalled to or by the one before may have reached nobody.
       for bell in bells { bell.event.signal() }
-      guard isMSIXEnabled, let msix = registers.msix else { return }
-      for vector in 0..<msix.vectorCount { msix.signal(vector) }
+      registers.signalVectors()
     }
   }
 

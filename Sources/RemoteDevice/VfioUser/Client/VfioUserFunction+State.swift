@@ -67,10 +67,7 @@ extension VfioUserFunction: SavedPCIFunction {
   }
 
   /// Signals all vectors: what was signalled before the state was saved may have reached nobody.
-  public func signalRestart() {
-    guard registers.isMSIXEnabled, let msix else { return }
-    for vector in 0..<msix.vectorCount { msix.signal(vector) }
-  }
+  public func signalRestart() { registers.signalVectors() }
 
   /// Asks the server, or who takes over from it.
   private func askServer(

@@ -77,6 +77,7 @@ public final class VfioUserFunction: RemotePCIFunction {
         interrupts: VfioUserInterrupts(
           line: wiring.line,
           msix: registers.msix,
+          msi: registers.msi,
           hasPin: remote.shape.hasPin
         ),
         owesReset: remote.takesOver
@@ -88,6 +89,8 @@ public final class VfioUserFunction: RemotePCIFunction {
   public var configuration: PCIConfigurationSpace { registers.configuration }
   /// The MSI-X table, which is kept here.
   public var msix: MSIX? { registers.msix }
+  /// MSI, whose registers are kept here.
+  public var msi: MSI? { registers.msi }
 
   /// Signalled at ends of interrupts that the server has to be told of.
   var ends: EventFD? { signalledEnds.withLock { $0 } }
@@ -121,7 +124,7 @@ public final class VfioUserFunction: RemotePCIFunction {
   /// Writes a register here, and tells the server.
   public func writeConfiguration(_ value: UInt32, _ offset: Int, width: Int) {
     guard !isGone else { return }
-    let before = (command: configuration.command, isMSIXEnabled: registers.isMSIXEnabled)
+    let before = (command: configuration.command, choice: registers.choice)
     configuration.write(value, offset, width: width)
     if registers.isServers(offset) {
       _ = ask(otherwise: 0) { connection throws(VfioUserError) in
@@ -146,7 +149,7 @@ public final class VfioUserFunction: RemotePCIFunction {
     if command.contains(.interruptDisable), !before.command.contains(.interruptDisable) {
       releasePin()
     }
-    if registers.isMSIXEnabled != before.isMSIXEnabled { chooseInterrupts() }
+    if registers.choice != before.choice { chooseInterrupts() }
   }
 
   /// Lowers the line of a pin that the guest has disabled (PCI 3.0, 6.2.2).
@@ -166,9 +169,9 @@ public final class VfioUserFunction: RemotePCIFunction {
       guard let connection = setup.connection else { return }
       do throws(VfioUserError) {
         // Of two vCPUs that switch at once, the last to come finds what is so.
-        let isMSIXEnabled = registers.isMSIXEnabled
+        let choice = registers.choice
         try setup.interrupts.choose(
-          messages: isMSIXEnabled,
+          choice,
           connection,
           connection.deadline
         )
@@ -236,7 +239,7 @@ public final class VfioUserFunction: RemotePCIFunction {
 
   /// Whether an interrupt may come through the pin.
   private var isPinUsed: Bool {
-    shape.hasPin && !registers.isMSIXEnabled
+    shape.hasPin && registers.choice == .pin
       && !configuration.command.contains(.interruptDisable)
   }
 
@@ -305,7 +308,7 @@ public final class VfioUserFunction: RemotePCIFunction {
           deadline
         )
         if shape.canReset { try connection.tell(.reset, deadline: deadline) }
-        try setup.interrupts.choose(messages: false, connection, deadline)
+        try setup.interrupts.choose(.pin, connection, deadline)
         noteEnds(setup)
         presence.store(Presence.present.rawValue, ordering: .releasing)
       } catch {

@@ -8,24 +8,26 @@ import Synchronization
 ///
 /// Owned by the lock of its function.
 struct VfioUserInterrupts: ~Copyable {
-  private enum Mode {
-    case none
-    case pin
-    case messages
+  /// How a guest wants to be interrupted.
+  enum Choice {
+    case pin, msi, msix
   }
 
   private let line: any ResampledLine
   private let msix: MSIX?
+  private let msi: MSI?
   private let hasPin: Bool
-  private var mode = Mode.none
+  // How the server interrupts; `nil` if it does not.
+  private var mode: Choice?
   /// What the server signals for the pin, and what it is signalled with at the end of the interrupt.
   private var events: (level: EventFD, end: EventFD)?
   /// Whether the server has to be told of the end by message.
   private var tellsEnds = false
 
-  init(line: any ResampledLine, msix: MSIX?, hasPin: Bool) {
+  init(line: any ResampledLine, msix: MSIX?, msi: MSI?, hasPin: Bool) {
     self.line = line
     self.msix = msix
+    self.msi = msi
     self.hasPin = hasPin
   }
 
@@ -36,17 +38,22 @@ struct VfioUserInterrupts: ~Copyable {
   ///
   /// - Throws: ``VfioUserError``; the server may be asked again after that only once it was reset.
   mutating func choose(
-    messages: Bool,
+    _ choice: Choice,
     _ connection: VfioUserLink,
     _ deadline: UInt64
   ) throws(VfioUserError) {
-    let wanted: Mode = messages ? .messages : hasPin ? .pin : .none
+    let wanted: Choice? = choice == .pin && !hasPin ? nil : choice
     guard wanted != mode else { return }
     try leave(connection, deadline)
     switch wanted {
-    case .none: break
+    case nil: break
     case .pin: try enterPin(connection, deadline)
-    case .messages: try enterMessages(connection, deadline)
+    case .msi:
+      let triggers = (0..<(msi?.vectorCount ?? 0)).compactMap { msi?.trigger($0)?.share() }
+      try enterMessages(VfioUserInterrupt.msi, triggers, connection, deadline)
+    case .msix:
+      let triggers = (0..<(msix?.vectorCount ?? 0)).compactMap { msix?.trigger($0)?.share() }
+      try enterMessages(VfioUserInterrupt.msix, triggers, connection, deadline)
     }
     mode = wanted
   }
@@ -58,9 +65,10 @@ struct VfioUserInterrupts: ~Copyable {
   ) throws(VfioUserError) {
     let kind: UInt32
     switch mode {
-    case .none: return
+    case nil: return
     case .pin: kind = VfioUserInterrupt.pin
-    case .messages: kind = VfioUserInterrupt.msix
+    case .msi: kind = VfioUserInterrupt.msi
+    case .msix: kind = VfioUserInterrupt.msix
     }
     forget()
     // No interrupts at all, which is what takes all eventfds away.
@@ -70,7 +78,7 @@ struct VfioUserInterrupts: ~Copyable {
   /// Forgets a server that is gone.
   mutating func forget() {
     if mode == .pin { line.disconnect() }
-    mode = .none
+    mode = nil
     events = nil
     tellsEnds = false
   }
@@ -125,16 +133,16 @@ struct VfioUserInterrupts: ~Copyable {
   }
 
   private func enterMessages(
+    _ kind: UInt32,
+    _ triggers: [Int32],
     _ connection: VfioUserLink,
     _ deadline: UInt64
   ) throws(VfioUserError) {
-    guard let msix else { return }
-    let triggers = (0..<msix.vectorCount).compactMap { msix.trigger($0)?.share() }
     let step = connection.descriptorLimit
     for start in stride(from: 0, to: triggers.count, by: step) {
       let some = Array(triggers[start..<min(start + step, triggers.count)])
       try Self.set(
-        VfioUserInterrupt.msix,
+        kind,
         start,
         some.count,
         .events,

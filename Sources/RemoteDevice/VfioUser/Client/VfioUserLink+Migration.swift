@@ -4,7 +4,8 @@ import HostOS
 extension VfioUserLink {
   /// The longest state, in bytes.
   private static var stateLimit: Int { VfioUserMigration.sizeLimit }
-  /// How long all of a state may take to be read or written, in nanoseconds.
+  /// How long all of a state may take to be read or written, or the device to come to a stand, in nanoseconds: it ends what
+  /// it has taken first, which a slow disk may hold up for longer than any register.
   private static var statePatience: UInt64 { 30_000_000_000 }
 
   /// Whether the server's device can be saved and restored.
@@ -30,7 +31,8 @@ extension VfioUserLink {
   /// - Throws: ``VfioUserError``: `refused` if the server says no; anything else has ended the connection.
   func change(to state: VfioUserMigrationState) throws(VfioUserError) {
     let request = VfioUserFeature(state, flags: VfioUserFeature.setFlag)
-    let answer = try ask(.feature(request))
+    let last = MonotonicClock.nanoseconds &+ Self.statePatience
+    let answer = try ask(.feature(request), deadline: max(deadline, last))
     guard case .feature(let feature) = answer.reply, feature.number == request.number else {
       throw end(.badValue(.feature, "not the state \(state)"))
     }

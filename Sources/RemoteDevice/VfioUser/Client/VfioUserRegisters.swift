@@ -8,6 +8,7 @@ import PCI
 final class VfioUserRegisters: Sendable {
   let configuration: PCIConfigurationSpace
   let msix: MSIX?
+  let msi: MSI?
   private let shape: VfioUserShape
   /// The bits that are kept here, by word.
   private let kept: [UInt32]
@@ -50,6 +51,15 @@ final class VfioUserRegisters: Sendable {
     } else {
       msix = nil
     }
+    if let capability = shape.msi {
+      configuration.define(capability.offset, width: 1, UInt32(PCICapabilityID.msi.rawValue))
+      msi = try MSI(capability.layout, in: configuration, at: capability.offset, from: messages)
+      for byte in capability.offset..<capability.offset + capability.layout.count {
+        kept[byte / 4] |= 0xFF << UInt32(byte % 4 * 8)
+      }
+    } else {
+      msi = nil
+    }
     self.kept = kept
   }
 
@@ -63,15 +73,32 @@ final class VfioUserRegisters: Sendable {
   /// Whether a write reaches the server.
   func isServers(_ offset: Int) -> Bool { offset < shape.configurationCount }
 
-  /// Whether the guest has MSI-X enabled.
-  var isMSIXEnabled: Bool {
-    guard let capability = shape.msix else { return false }
-    return configuration.read(capability.offset + 2, width: 2) & 0x8000 != 0
+  /// How the guest wants to be interrupted.
+  var choice: VfioUserInterrupts.Choice {
+    if let capability = shape.msix,
+      configuration.read(capability.offset + 2, width: 2) & 0x8000 != 0
+    {
+      return .msix
+    }
+    if let capability = shape.msi, configuration.read(capability.offset + 2, width: 2) & 1 != 0 {
+      return .msi
+    }
+    return .pin
+  }
+
+  /// Signals all vectors that the guest uses.
+  func signalVectors() {
+    switch choice {
+    case .msix: for vector in 0..<(msix?.vectorCount ?? 0) { msix?.signal(vector) }
+    case .msi: for vector in 0..<(msi?.vectorCount ?? 0) { msi?.signal(vector) }
+    case .pin: break
+    }
   }
 
   /// Puts everything back to how it is at power-on.
   func reset() {
     configuration.reset()
     msix?.reset()
+    msi?.reset()
   }
 }

@@ -22,6 +22,12 @@ struct VfioUserShape: Equatable, Sendable {
     let offset: UInt64
   }
 
+  /// Where MSI is, and what it has.
+  struct MSICapability: Equatable, Sendable {
+    let offset: Int
+    let layout: MSI.Layout
+  }
+
   let identity: PCIIdentity
   /// The BARs as the guest finds them.
   let bars: [PCIBAR]
@@ -34,6 +40,8 @@ struct VfioUserShape: Equatable, Sendable {
   let msix: MSIXCapability?
   /// `nil` if the function is no virtio device.
   let commonRegisters: CommonRegisters?
+  /// Where MSI is, and what it has.
+  let msi: MSICapability?
   /// Whether the function has an interrupt pin.
   let hasPin: Bool
   /// Whether the server can reset the function.
@@ -85,7 +93,9 @@ struct VfioUserShape: Equatable, Sendable {
     (self.bars, hiddenBARs) = (bars, hidden)
     self.sizes = sizes.filter { !hidden.contains($0.key) }
     let chain = try Self.capabilities(registers)
-    capabilities = chain.filter { registers[$0] != Self.msiID }
+    let msi = try Self.msi(registers, chain, connection, deadline)
+    self.msi = msi
+    capabilities = chain.filter { registers[$0] != Self.msiID || $0 == msi?.offset }
     let place = chain.first { registers[$0] == Self.msixID }
     let msix = try place.map { (offset) throws(VfioUserError) in
       try Self.msix(registers, offset, bars)
@@ -112,6 +122,33 @@ struct VfioUserShape: Equatable, Sendable {
   private static var msiID: UInt8 { 0x05 }
   private static var msixID: UInt8 { 0x11 }
   private static var vendorID: UInt8 { 0x09 }
+
+  /// MSI, if the server has interrupts for all of it; else the guest does not find it.
+  private static func msi(
+    _ registers: [UInt8],
+    _ chain: [Int],
+    _ connection: VfioUserLink,
+    _ deadline: UInt64
+  ) throws(VfioUserError) -> MSICapability? {
+    guard let offset = chain.first(where: { registers[$0] == msiID }) else { return nil }
+    let control = RegisterBytes(registers).word(offset) >> 16
+    let shift = control >> 1 & 0b111
+    guard shift <= 5 else {
+      throw .badValue(.readRegion, "MSI of 2^\(shift) vectors")
+    }
+    let layout = MSI.Layout(
+      vectorCount: 1 << Int(shift),
+      is64Bit: control & 0x80 != 0,
+      hasMasks: control & 0x100 != 0
+    )
+    let end = offset + layout.count
+    guard end <= 256, !chain.contains(where: { $0 > offset && $0 < end }) else {
+      throw .badValue(.readRegion, "MSI at \(offset), which goes on to \(end)")
+    }
+    let info = try interrupts(VfioUserInterrupt.msi, connection, deadline)
+    return info.interruptCount < UInt32(layout.vectorCount)
+      ? nil : MSICapability(offset: offset, layout: layout)
+  }
 
   private static func info(
     _ connection: VfioUserLink,

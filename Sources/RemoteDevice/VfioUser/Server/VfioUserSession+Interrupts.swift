@@ -72,7 +72,7 @@ extension VfioUserSession {
     }
     switch set.index {
     case VfioUserInterrupt.pin: try setPin(set, events?.first)
-    case VfioUserInterrupt.msix: try setVectors(set, events)
+    case VfioUserInterrupt.msi, VfioUserInterrupt.msix: try setVectors(set, events)
     default: break
     }
     return Answer(reply: .done)
@@ -115,7 +115,8 @@ extension VfioUserSession {
     guard set.action == .trigger else {
       throw .refusal(ENOTSUP, "DEVICE_SET_IRQS: vectors are masked in the client's table")
     }
-    guard let messages = function.messages else { return }
+    // A function has vectors of one kind; of the other there are none, which are taken away without effect.
+    guard let messages = function.messages, count(of: set.index) > 0 else { return }
     let range = Int(set.start)..<Int(set.start) + Int(set.interruptCount)
     switch set.data {
     case .none where range.isEmpty: messages.removeAll()
@@ -132,6 +133,7 @@ extension VfioUserSession {
   private func count(of kind: UInt32) -> Int {
     switch kind {
     case VfioUserInterrupt.pin: function.function.interruptPin == nil ? 0 : 1
+    case VfioUserInterrupt.msi: function.function.msi?.vectorCount ?? 0
     case VfioUserInterrupt.msix: function.function.msix?.vectorCount ?? 0
     default: 0
     }
