@@ -8,7 +8,8 @@ final class UnixClient {
 
   /// Connects, trying again until somebody listens, ten seconds at most.
   init(_ path: String) throws {
-    let number = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    // SOCK_STREAM and SOCK_CLOEXEC, by whose names the compiler does not find them in each of its runs.
+    let number = socket(AF_UNIX, 1 | 0o2000000, 0)
     descriptor = OwnedFileDescriptor(adopting: number)
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
