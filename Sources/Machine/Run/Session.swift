@@ -123,10 +123,7 @@ final class Session {
         remotes: remotes,
         models: models,
         isolated: isolated,
-        mapper: MemorySlots(
-          vm,
-          limit: UInt32(clamping: try vm.check(.memorySlots))
-        ),
+        mapper: try MemorySlots(vm, limit: UInt32(clamping: vm.check(.memorySlots))),
         system: control,
         clock: clock
       )
