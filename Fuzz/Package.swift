@@ -22,6 +22,10 @@ let names = [
 let targets = names.map { name in
   Target.executableTarget(name: name, dependencies: ["CFuzzer", "FuzzSupport"] + parts)
 }
+let machine = Target.executableTarget(
+  name: "FuzzSnapshot",
+  dependencies: ["CFuzzer", "FuzzSupport", .product(name: "Machine", package: "apus")] + parts
+)
 
 let package = Package(
   name: "fuzz",
@@ -32,6 +36,7 @@ let package = Package(
   targets: [
     .target(name: "CFuzzer"),
     .target(name: "FuzzSupport", dependencies: parts),
+    machine,
   ] + targets,
   swiftLanguageModes: [.v6]
 )
