@@ -10,12 +10,15 @@ public struct SocketPair: ~Copyable {
   public var far: OwnedFileDescriptor
 
   /// Connects two new stream sockets.
-  public init() throws(SystemError) { try self.init(SOCK_STREAM) }
+  public init() throws(SystemError) { try self.init(Int32(SOCK_STREAM.rawValue)) }
 
   /// Connects two new sockets that keep the bounds of what is sent, for ``PacketIO``.
-  public init(ofPackets: Void) throws(SystemError) { try self.init(SOCK_SEQPACKET) }
+  public init(ofPackets: Void) throws(SystemError) {
+    try self.init(Int32(SOCK_SEQPACKET.rawValue))
+  }
 
-  private init(_ type: __socket_type) throws(SystemError) {
+  // A number: the enumeration of the C library's is another module's, whose names clients would lose by it.
+  private init(_ type: Int32) throws(SystemError) {
     var numbers = InlineArray<2, Int32>(repeating: -1)
     var span = numbers.mutableSpan
     _ = try retrying("socketpair") {
@@ -23,7 +26,7 @@ public struct SocketPair: ~Copyable {
       unsafe span.withUnsafeMutableBufferPointer {
         unsafe socketpair(
           AF_UNIX,
-          Int32(type.rawValue | SOCK_CLOEXEC.rawValue),
+          type | Int32(SOCK_CLOEXEC.rawValue),
           0,
           $0.baseAddress
         )

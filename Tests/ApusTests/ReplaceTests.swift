@@ -91,7 +91,7 @@ import Virtio
   @Test(.needsBinary, .timeLimit(.minutes(5)))
   func aDeviceWithItsRegistersGoesOnThoughTheProcessIsReplaced() async throws {
     try await Program.onThread {
-      let rig = try SupervisedFunctionRig()
+      let rig = try SupervisedDiskRig()
       try rig.driver.negotiate(without: [])
       let load = DiskLoad(rig.memory)
       load.queue = try rig.driver.makeQueue(0)

@@ -46,6 +46,8 @@ public enum SystemCallRules {
       .allow("madvise", .equals(2, 4)),  // MADV_DONTNEED
       .allow("madvise", .equals(2, 8)),  // MADV_FREE
       .allow("madvise", .equals(2, 14)),  // MADV_HUGEPAGE
+      .allow("madvise", .equals(2, 102)),  // MADV_GUARD_INSTALL, of stacks
+      .allow("madvise", .equals(2, 103)),  // MADV_GUARD_REMOVE
       // Memory is for data: no new code.
       // What is its own counts against its limit (RLIMIT_DATA), and what is a file's belongs to that file. Memory that is shared but no
       // file's would count nowhere, nor would what grows downwards.

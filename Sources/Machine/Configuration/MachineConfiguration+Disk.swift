@@ -71,10 +71,17 @@ extension MachineConfiguration {
 
   /// Checks what of the disks does not need the host.
   func validateDisks() throws(DiskError) {
+    // What log lines, apus inspect and apus replace call the others.
     var names: [String: String] = [:]
-    for disk in disks {
+    for (index, network) in networks.enumerated() { names["net\(index)"] = network.text }
+    for (index, remote) in remotes.enumerated() { names["remote\(index)"] = remote.text }
+    if vsock != nil { names["vsock"] = "--vsock" }
+    if balloon != nil { names["balloon"] = "--balloon" }
+    if console != .none || !ports.isEmpty { names["console"] = "--console" }
+    if hasEntropy { names["entropy"] = "the entropy source" }
+    for (index, disk) in disks.enumerated() {
       try disk.validate()
-      guard let name = disk.name else { continue }
+      let name = disk.name ?? "disk\(index)"
       if let other = names.updateValue(disk.path, forKey: name) {
         throw .sameName(disk.path, other: other, name)
       }

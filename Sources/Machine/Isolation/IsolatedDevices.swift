@@ -26,6 +26,8 @@ final class IsolatedDevices: Sendable {
 
   private let diskProcesses: [IsolatedProcess]
   private let otherProcesses: [IsolatedProcess]
+  /// What makes the function of each process, by which it is known: a user may give a disk any name.
+  private let makers: [(maker: any RemoteFunctionMaker, process: IsolatedProcess)]
 
   /// Starts those of a machine whose console has its ends in `console`; `nil` if none is to have a process.
   static func start(
@@ -106,12 +108,22 @@ final class IsolatedDevices: Sendable {
     balloon = try balloonProcess?.connectFunction(recorder)
     console = try consoleProcess?.connectFunction(recorder)
     entropy = try entropyProcess?.connect(.entropy, recorder)
+    let connected: [(RemoteLink.Device?, IsolatedProcess?)] =
+      zip(disks + networks, diskProcesses + networkProcesses).map { ($0, $1) }
+      + [
+        (vsock, vsockProcess), (balloon, balloonProcess), (console, consoleProcess),
+        (entropy, entropyProcess),
+      ]
+    makers = connected.compactMap { device, process in
+      guard case .function(let maker)? = device, let process else { return nil }
+      return (maker, process)
+    }
   }
 
-  /// The process of the PCI function with this name; `nil` if it has none.
+  /// The process of a PCI function; `nil` if it is none of these.
   func process(of function: any PCIFunction) -> IsolatedProcess? {
-    guard function is any RemotePCIFunction else { return nil }
-    return (diskProcesses + otherProcesses).first { $0.name == function.name }
+    guard let function = function as? VfioUserFunction else { return nil }
+    return makers.first { function.isMade(by: $0.maker) }?.process
   }
 
   /// Has all processes end in order, and no other start before ``release()``.

@@ -9,6 +9,9 @@ import Virtio
 struct ConsoleOutput: ~Copyable {
   // The most that a chain of the guest's could have said before it is begun anew.
   private static var repetitionLimit: UInt64 { 1 << 32 }
+  // How many empty packets may come one after the other: the socket's other end is open here, too, so that a process can send
+  // them, and make a real end only where no sandbox forbids it.
+  private static var emptyLimit: Int { 4096 }
   // A pipe that polls writable takes this much at once (pipe(7), PIPE_BUF).
   private static var chunk: Int { 4096 }
 
@@ -18,6 +21,7 @@ struct ConsoleOutput: ~Copyable {
   private var pending: ArraySlice<UInt8> = []
   private var frame = [UInt8](repeating: 0, count: ConsoleFrame.header + ConsoleFrame.limit)
   private var hasEnded = false
+  private var emptyCount = 0
   private var isDiscarded: Bool
 
   init(_ end: ConsoleLinkEnd, name: String) {
@@ -42,8 +46,12 @@ struct ConsoleOutput: ~Copyable {
     guard pending.isEmpty else { return write(logger) }
     switch try? PacketIO.receive(end.near.rawValue, into: &frame) {
     case .packet(let count)?:
+      emptyCount = 0
       take(count)
       return count
+    case .end? where emptyCount < Self.emptyLimit:
+      emptyCount += 1
+      return 0
     case .nothing?: return 0
     case .end?, nil:
       hasEnded = true

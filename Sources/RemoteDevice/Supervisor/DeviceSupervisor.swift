@@ -135,8 +135,8 @@ public final class DeviceSupervisor: ConnectionSource {
     }
   }
 
-  // The process has a second to end by itself, and so have those that it has started; in milliseconds.
-  private static var holdPatience: Int32 { 5000 }
+  // The process has eight seconds to end by itself, and those that it has started one; in milliseconds.
+  private static var holdPatience: Int32 { 10_000 }
 
   /// Has a process serve the device again after ``hold()``; no effect if it is not held.
   public func release() {
@@ -150,8 +150,12 @@ public final class DeviceSupervisor: ConnectionSource {
 
   /// Asks the process what it has to say of its device.
   public func requestReport() {
-    keeper.state.withLock { $0.report = nil }
-    signal(SIGUSR1)
+    // Before it serves the device it may not have got so far as to know the signal.
+    let isServing = keeper.state.withLock { state in
+      state.report = nil
+      return state.settledAt != nil
+    }
+    if isServing { signal(SIGUSR1) }
   }
 
   /// What the process has said since ``requestReport()``; `nil` if it says nothing until `end`, on the monotonic clock.

@@ -79,6 +79,8 @@ final class ProcessKeeper: Sendable {
 
   /// How long a process may take to end when it is told to, in nanoseconds.
   private static var grace: UInt64 { 1_000_000_000 }
+  /// The same, where what it leaves is to be saved: it ends what is under way, such as a flush.
+  private static var holdGrace: UInt64 { 8_000_000_000 }
 
   init(
     _ name: String,
@@ -257,7 +259,8 @@ final class ProcessKeeper: Sendable {
       guard !isWanted || state.withLock({ $0.isAbandoned }) else { continue }
       guard let end = deadline else {
         if !isWanted { child.signal(SIGTERM) }
-        deadline = MonotonicClock.nanoseconds &+ Self.grace
+        let isHeld = state.withLock { $0.isHeld }
+        deadline = MonotonicClock.nanoseconds &+ (isHeld ? Self.holdGrace : Self.grace)
         continue
       }
       guard MonotonicClock.nanoseconds >= end else { continue }

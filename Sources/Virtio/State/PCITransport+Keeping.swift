@@ -26,6 +26,7 @@ extension PCITransport {
     }
     if let saved, saved.status.contains(.driverOK) {
       let isPacked = saved.wanted.contains(.packedRing)
+      keeper.notePlaces(of: saved)
       for (index, queue) in saved.queues.enumerated() where !queue.isEnabled {
         keeper.forget(index, isPacked: isPacked)
       }

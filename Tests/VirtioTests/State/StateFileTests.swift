@@ -48,6 +48,34 @@ struct StateFileTests {
     #expect(guest.driver.transport.status == 15)
   }
 
+  @Test(arguments: RingKind.allCases)
+  func whoDiesBeforeItServesLeavesTheQueuesPlacesToTheNext(ring: RingKind) throws {
+    let shared = try Shared()
+    let memory = try GuestMemory(count: 1 << 20)
+    let first = try FunctionStateRig(EchoDevice(), in: memory)
+    try first.transport.keepState(in: shared.file)
+    let guest = FunctionStateDriver(first, in: memory)
+    try guest.driver.negotiate(without: ring.isPacked ? [] : .packedRing)
+    let queue = try guest.driver.makeQueue(0, size: 4)
+    guest.driver.start()
+    for byte in 1...7 as ClosedRange<UInt8> { #expect(try guest.echo(byte, on: queue) == byte) }
+    first.transport.leaveState()
+    // As a machine that was saved is put back: nothing is noted as under way.
+    let left = try #require(try shared.file.load())
+    try shared.file.replace(with: left)
+
+    let dead = try FunctionStateRig(EchoDevice(), in: memory)
+    try dead.transport.keepState(in: shared.file)
+    dead.transport.noteState()
+    let second = try FunctionStateRig(EchoDevice(), in: memory)
+    try second.transport.keepState(in: shared.file)
+    guest.use(second)
+    second.transport.resume()
+
+    #expect(try guest.echo(8, on: queue) == 8)
+    #expect(guest.driver.transport.status == 15)
+  }
+
   @Test func aResetLeavesNothingForTheNext() throws {
     let shared = try Shared()
     let memory = try GuestMemory(count: 1 << 20)

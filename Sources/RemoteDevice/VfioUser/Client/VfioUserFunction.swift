@@ -85,6 +85,11 @@ public final class VfioUserFunction: RemotePCIFunction {
     )
   }
 
+  /// Whether it is the function that `maker` has made.
+  public func isMade(by maker: any RemoteFunctionMaker) -> Bool {
+    (maker as? VfioUserRemote) === remote
+  }
+
   /// The registers that are kept here.
   public var configuration: PCIConfigurationSpace { registers.configuration }
   /// The MSI-X table, which is kept here.
