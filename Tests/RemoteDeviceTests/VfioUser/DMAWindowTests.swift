@@ -135,6 +135,79 @@ import Virtio
     #expect(!writes(queue.usedRing &+ 20, [UInt8(second), 0, 0, 0]))
   }
 
+  /// Of a queue with all of its entries out, each could be written, were there not one chain less with each that is shown.
+  @Test(arguments: [[0xFF, 0xFF, 0, 0], [16, 0, 0, 0], [0, 0, 1, 0]] as [[UInt8]])
+  func anEntryOfAFullRingThatNamesNoChainIsNotShown(entry: [UInt8]) throws {
+    let queue = try makeQueue()
+    let place = try driver.allocate(0x1000, alignment: 0x1000)
+    for number in 0..<UInt64(queue.size) {
+      try queue.add([.writable(place.rawValue + 0x10 * number, 0x10)])
+    }
+    #expect(writes(queue.usedRing &+ 4, entry))
+
+    #expect(!writes(queue.usedRing &+ 2, [1, 0]))
+
+    #expect(try memory.load16(at: queue.usedRing &+ 2) == 0)
+    // The device can still do it right, and then no more to that entry.
+    let head = try memory.load16(at: queue.availableRing &+ 4)
+    #expect(use(head, queue, number: 0))
+    #expect(!writes(queue.usedRing &+ 4, entry))
+    #expect(!writes(place, [1]))
+    #expect(writes(place &+ 0x10, [1]))
+  }
+
+  @Test func noChainIsShownTwice() throws {
+    let queue = try makeQueue()
+    let place = try driver.allocate(0x1000, alignment: 0x1000)
+    try queue.add([.writable(place.rawValue, 0x10)])
+    try queue.add([.writable(place.rawValue + 0x100, 0x10)])
+    let first = try memory.load16(at: queue.availableRing &+ 4)
+    #expect(reads(queue.availableRing &+ 4, 4) && writes(place, [1]))
+    for slot: UInt64 in 0..<2 {
+      #expect(writes(queue.usedRing &+ (4 + 8 * slot), [UInt8(first), 0, 0, 0]))
+    }
+    #expect(!writes(queue.usedRing &+ 2, [2, 0]))
+    #expect(writes(queue.usedRing &+ 2, [1, 0]))
+    // Neither again, nor one more than are out, nor back.
+    for index: UInt8 in [2, 3, 0, 0xFF] { #expect(!writes(queue.usedRing &+ 2, [index, 0])) }
+    #expect(writes(place &+ 0x100, [1]))
+  }
+
+  /// A driver that looks at the ring all the time takes a chain back, and makes it available anew, as soon as the index is
+  /// there.
+  @Test func aHeadThatIsMadeAvailableAnewAtOnceIsOut() throws {
+    let queue = try makeQueue()
+    let place = try driver.allocate(0x1000, alignment: 0x1000)
+    try queue.add([.writable(place.rawValue, 0x10)])
+    let head = try memory.load16(at: queue.availableRing &+ 4)
+    #expect(writes(place, [1]))
+    #expect(writes(queue.usedRing &+ 4, [UInt8(head), 0, 0, 0]))
+    let done: Void?? = try? window.access(
+      .write,
+      (queue.usedRing &+ 2).rawValue,
+      2,
+      in: memory,
+      written: [1, 0]
+    ) { () throws(GuestMemoryError) in
+      try memory.store16(1, at: queue.usedRing &+ 2)
+      let descriptor = queue.descriptorTable &+ 16 * UInt64(head)
+      try memory.store64(place.rawValue + 0x200, at: descriptor)
+      try memory.store16(head, at: queue.availableRing &+ 6)
+      try memory.store16(2, at: queue.availableRing &+ 2)
+    }
+    #expect(done.flatMap { $0 } != nil)
+    #expect(!writes(place, [1]))
+    #expect(writes(place &+ 0x200, [1]))
+  }
+
+  @Test func whatTheDeviceIsToWriteItDoesNotRead() throws {
+    let queue = try makeQueue()
+    let place = try driver.allocate(0x1000, alignment: 0x1000)
+    try queue.add([.writable(place.rawValue, 0x10)])
+    #expect(!reads(place, 1))
+    #expect(writes(place, [1]))
+  }
+
   @Test func aChainThatWasUsedUnseenIsNotInTheWindow() throws {
     let queue = try makeQueue()
     let place = try driver.allocate(0x1000, alignment: 0x1000)

@@ -64,6 +64,8 @@ extension VfioUserFunction {
       // What the guest did meanwhile has reached nobody.
       setup.owesReset = true
       registers.reset()
+      // The guest gives its queues up, too.
+      window?.reset()
       return true
     }
   }
@@ -78,6 +80,7 @@ extension VfioUserFunction {
       doorbells.set([])
       areas.set([])
       registers.reset()
+      window?.reset()
     }
   }
 

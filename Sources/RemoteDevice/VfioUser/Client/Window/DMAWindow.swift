@@ -140,11 +140,9 @@ final class DMAWindow: Sendable {
       guard !state.isPacked else { return nil }
       for index in state.queues.keys {
         guard
-          state.queues[index]?.allows(use, address, count, in: memory) == true
+          state.queues[index]?.allows(use, address, count, writing: bytes, in: memory) == true
         else { continue }
-        let result = try body()
-        if use == .write { state.queues[index]?.didWrite(bytes, at: address, in: memory) }
-        return result
+        return try body()
       }
       return nil
     }

@@ -46,33 +46,47 @@ struct WindowQueue {
     self.used = GuestAddress(used)
   }
 
-  /// Whether the device may use `count` bytes at `address`, which are the guest's memory.
-  mutating func allows(_ use: Use, _ address: UInt64, _ count: UInt64, in memory: GuestMemory)
-    -> Bool
-  {
+  /// Whether the device may use `count` bytes at `address`, which are the guest's memory; what it is about to write there
+  /// is `bytes`.
+  ///
+  /// Chains that this would show the driver are no longer out afterwards: from the write on they are the driver's.
+  mutating func allows(
+    _ use: Use,
+    _ address: UInt64,
+    _ count: UInt64,
+    writing bytes: [UInt8] = [],
+    in memory: GuestMemory
+  ) -> Bool {
+    // 2.7.8: the index follows the flags. It is written by itself; see `isUsedRing`.
+    if use == .write, address == used.rawValue &+ 2, count == 2, bytes.count == 2 {
+      return takeUsed(upTo: UInt16(bytes[0]) | UInt16(bytes[1]) << 8, in: memory)
+    }
     if isRing(use, address, count) || isBuffer(use, address, count) { return true }
     // The driver may have gone on.
     guard follow(in: memory) else { return false }
     return isRing(use, address, count) || isBuffer(use, address, count)
   }
 
-  /// Notes what the device has written, which was allowed.
-  mutating func didWrite(_ bytes: [UInt8], at address: UInt64, in memory: GuestMemory) {
-    // 2.7.8: the index follows the flags. It is written by itself; see `isUsedRing`.
-    guard address == used.rawValue &+ 2, bytes.count == 2 else { return }
+  /// Takes the chains that the used ring has up to there out of the window, before the driver can see that.
+  ///
+  /// - Returns: Whether each of the entries says one chain that is out; otherwise nothing has changed. So there are never
+  ///   more chains out than entries that the driver has not been shown.
+  private mutating func takeUsed(upTo index: UInt16, in memory: GuestMemory) -> Bool {
+    // A chain may be used of which no buffer was. Once the driver can see it, it may make the same head available anew:
+    // so what is there is followed now, and not after the write.
     _ = follow(in: memory)
-    let index = UInt16(bytes[0]) | UInt16(bytes[1]) << 8
-    var left = min(index &- nextUsed, size)
-    while left > 0 {
-      let slot = UInt64(nextUsed & (size &- 1))
-      let id = (try? memory.load32(at: used &+ (4 + 8 * slot))) ?? 0
-      if let head = UInt16(exactly: id), let chain = chains.removeValue(forKey: head) {
-        bufferCount -= chain.count
-      }
-      nextUsed &+= 1
-      left -= 1
+    let count = index &- nextUsed
+    guard Int(count) <= chains.count else { return false }
+    var heads: Set<UInt16> = []
+    for step in 0..<count {
+      let slot = UInt64((nextUsed &+ step) & (size &- 1))
+      guard let id = try? memory.load32(at: used &+ (4 + 8 * slot)),
+        let head = UInt16(exactly: id), chains[head] != nil, heads.insert(head).inserted
+      else { return false }
     }
+    for head in heads { bufferCount -= chains.removeValue(forKey: head)?.count ?? 0 }
     nextUsed = index
+    return true
   }
 
   // MARK: Rings
@@ -87,14 +101,15 @@ struct WindowQueue {
     }
   }
 
-  /// Whether the device may write there in the used ring: a field, or an entry that it has not shown the driver.
+  /// Whether the device may write there in the used ring: a field but its index, or an entry that it has not shown the
+  /// driver.
   ///
   /// An entry that it has shown says which buffers are the driver's again.
   private func isUsedRing(_ address: UInt64, _ count: UInt64) -> Bool {
     let offset = address &- used.rawValue
     let entries: Range<UInt64> = 4..<4 + 8 * UInt64(size)
     guard entries.contains(offset) else {
-      return count == 2 && (offset == 0 || offset == 2 || offset == entries.upperBound)
+      return count == 2 && (offset == 0 || offset == entries.upperBound)
     }
     let slot = UInt16(truncatingIfNeeded: (offset - 4) / 8)
     guard (offset - 4) % 8 + count <= 8 else { return false }
@@ -116,8 +131,8 @@ struct WindowQueue {
   private func isBuffer(_ use: Use, _ address: UInt64, _ count: UInt64) -> Bool {
     chains.values.contains { chain in
       chain.contains { buffer in
-        // 2.7.4.2: what is for the device to write it need not have read before, but may.
-        (use == .read || buffer.isWritable)
+        // 2.7.4.2: what is for the device to write it should not read; there may be anything of the driver's.
+        buffer.isWritable == (use == .write)
           && Self.isInside(address, count, GuestAddress(buffer.address), UInt64(buffer.count))
       }
     }
