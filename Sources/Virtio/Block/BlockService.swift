@@ -33,6 +33,12 @@ final class BlockService: QueueService {
   private var waiting: Int?
   // Begun, and not ended.
   private var pendingCount = 0
+  // Whether requests have buffers of their own, since the guest's are not mapped here.
+  private let isDistant: Bool
+  // The bytes of all that were taken and not answered, and how many this queue may have; only where it is distant. No
+  // queue can take another one's, which might not come back while this one has nothing under way that ends.
+  private var heldCount: UInt64 = 0
+  private let heldLimit: UInt64
 
   init(
     _ storage: any DiskStorage,
@@ -54,7 +60,9 @@ final class BlockService: QueueService {
     isReadOnly = storage.isReadOnly
     chain = DescriptorChain(in: activation.memory)
     // Each may have buffers of its own then, which memory is bounded for.
-    let count = activation.memory.distant == nil ? requestLimit : min(requestLimit, 64)
+    isDistant = activation.memory.distant != nil
+    heldLimit = DistantMemory.bounceLimit / UInt64(options.queueCount)
+    let count = isDistant ? min(requestLimit, 64) : requestLimit
     requests = DiskRequests(count: count, in: activation.memory)
     do {
       let gate = try options.limiter.map { limiter throws(SystemError) in try RateGate(limiter) }
@@ -86,6 +94,12 @@ final class BlockService: QueueService {
         engine.submit()
         return takeEnded(&queue) > 0 || engine.isBusy ? .busy : .drained
       }
+      if isDistant, !hold(place) {
+        queue.putBack()
+        requests.giveBack(place)
+        engine.submit()
+        return engine.isBusy ? .busy : .waiting
+      }
       begun += 1
       if let status = try prepare(&requests[place]) {
         answer(place, status, &queue)
@@ -107,7 +121,7 @@ final class BlockService: QueueService {
       // It was the last to be taken.
       gate?.cancel()
       queue.putBack()
-      requests.giveBack(place)
+      giveBack(place)
       waiting = nil
     }
     engine.submit()
@@ -162,6 +176,25 @@ final class BlockService: QueueService {
     // 2.7.8.2: the length counts bytes from the first on; where the data before the status was not
     // written, or not all of it, no claim is made beyond what was.
     queue.complete(requests[place].ticket, written: requests[place].written(status))
+    giveBack(place)
+  }
+
+  /// Counts what the chain may take of the room for buffers.
+  ///
+  /// - Returns: Whether there is room; if not, something is under way that will end.
+  private func hold(_ place: Int) -> Bool {
+    let count = chain.readableCount &+ chain.writableCount
+    guard heldCount == 0 || heldCount &+ count <= heldLimit else { return false }
+    heldCount &+= count
+    requests[place].heldCount = count
+    return true
+  }
+
+  private func giveBack(_ place: Int) {
+    if isDistant {
+      heldCount &-= requests[place].heldCount
+      requests[place].vector.removeAll()
+    }
     requests.giveBack(place)
   }
 

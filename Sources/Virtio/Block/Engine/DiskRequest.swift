@@ -52,6 +52,8 @@ struct DiskRequest: ~Copyable {
   var status = GuestAddress(0)
   /// Its data.
   var vector: GuestIOVector
+  /// What it may take of the room for buffers of its own, in bytes; only where memory is distant.
+  var heldCount: UInt64 = 0
   /// Where the next byte is on the disk.
   private(set) var offset: UInt64 = 0
   /// Why it failed, once it has ended.
