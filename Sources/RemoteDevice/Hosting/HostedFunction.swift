@@ -1,4 +1,5 @@
 public import DeviceModel
+import Glibc
 import GuestMemory
 public import Logging
 public import PCI
@@ -152,9 +153,21 @@ public final class HostedFunction {
       dma.use(memory, mappedAs: mapped.memory, peer: peer)
       return
     }
-    let new = Mapped(memory: memory.makeGuestMemory(peer), mappings: mappings, distant: distant)
+    let new = Mapped(
+      memory: memory.makeGuestMemory(peer, lost: keeper?.keepsState == true ? Self.die : nil),
+      mappings: mappings,
+      distant: distant
+    )
     use(memory, new, peer)
   }
+
+  /// What a process ends with that has lost its guest's memory, and leaves its work to another.
+  static var lostMemoryCode: Int32 { 5 }
+
+  /// Ends the process, which keeps its state for another, before it can note as done what has not reached the guest.
+  ///
+  /// To end at any moment is what that state is proof against; to go on without memory is not.
+  private static let die: @Sendable () -> Void = { _exit(lostMemoryCode) }
 
   /// Puts the function back to how it was at power-on, configuration included; it keeps its memory.
   public func reset() {

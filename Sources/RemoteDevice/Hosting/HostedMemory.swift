@@ -76,14 +76,22 @@ public struct HostedMemory: Sendable {
   public mutating func removeAll() { ranges = [] }
 
   /// What devices work on as their guest's memory: what is mapped, and what `peer` is asked for.
-  public func makeGuestMemory(_ peer: (any DMAPeer)? = nil) -> GuestMemory {
+  ///
+  /// - Parameters:
+  ///   - peer: Who is asked; without one, only what is mapped is there.
+  ///   - lost: Called on any thread when the peer is gone, or has not answered, before the device learns of it.
+  /// - Returns: The memory.
+  public func makeGuestMemory(
+    _ peer: (any DMAPeer)? = nil,
+    lost: (@Sendable () -> Void)? = nil
+  ) -> GuestMemory {
     let distant = distantRanges
     return GuestMemory(
       shared: ranges.compactMap { range in
         range.mapping.map { SharedRegion(start: GuestAddress(range.address), mapping: $0) }
       },
       distant: distant.isEmpty
-        ? nil : peer.map { DistantMemory(distant, of: MessagedMemory($0)) }
+        ? nil : peer.map { DistantMemory(distant, of: MessagedMemory($0, lost: lost)) }
     )
   }
 

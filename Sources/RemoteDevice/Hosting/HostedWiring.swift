@@ -31,6 +31,8 @@ public protocol GuestMemoryUser: AnyObject {
 
 /// A function that keeps its state while it works, for the process that takes over when this one dies.
 public protocol StateKeepingFunction: AnyObject {
+  /// Whether it does so now.
+  var keepsState: Bool { get }
   /// Keeps the state once more, after something else than the driver has changed it.
   func noteState()
   /// Leaves the state as it is now to whoever takes over; the function stands still from then on.

@@ -39,6 +39,9 @@ extension PCITransport {
     return saved != nil
   }
 
+  /// Whether the state is kept in a file.
+  public var keepsState: Bool { controller.keeper != nil }
+
   /// Keeps the state once more, after something else than the driver has changed registers.
   public func noteState() { controller.keeper?.keep() }
 

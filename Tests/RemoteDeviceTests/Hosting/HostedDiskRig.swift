@@ -22,7 +22,7 @@ final class HostedDiskRig {
   let transport: PCIDriverTransport
   let driver: MockDriver
 
-  init(queueCount: Int = 1) throws {
+  init(queueCount: Int = 1, state: VirtioStateFile? = nil) throws {
     folder = try TemporaryFolder()
     path = try folder.file("disk", VhostUserDiskRig.content)
     fault = try EventFD()
@@ -38,7 +38,7 @@ final class HostedDiskRig {
       doorbells: doorbells,
       logger: log.makeLogger()
     ) { wiring in
-      try PCITransport(
+      let transport = try PCITransport(
         disk,
         memory: wiring.memory,
         line: wiring.line,
@@ -46,6 +46,8 @@ final class HostedDiskRig {
         doorbells: wiring.doorbells,
         logger: wiring.logger
       )
+      if let state { try transport.keepState(in: state) }
+      return transport
     }
     self.function = function
     transport = PCIDriverTransport(
@@ -71,9 +73,21 @@ final class HostedDiskRig {
     return ranges
   }
 
-  /// Maps all memory, and starts the driver with one queue.
-  func start(without: VirtioFeatures = [], vector: UInt16 = 0xFFFF) throws -> MockQueue {
-    function.use(try ranges())
+  /// Maps all memory, or has `peer` asked for it, and starts the driver with one queue.
+  func start(
+    without: VirtioFeatures = [],
+    vector: UInt16 = 0xFFFF,
+    asking peer: (any DMAPeer)? = nil
+  ) throws -> MockQueue {
+    if let peer {
+      var ranges = HostedMemory(fault: fault)
+      for region in memory.regions {
+        try ranges.map(region.start.rawValue, size: region.count, access: [.read, .write])
+      }
+      function.use(ranges, peer: peer)
+    } else {
+      function.use(try ranges())
+    }
     transport.vector = vector
     try driver.negotiate(without: without)
     let queue = try driver.makeQueue(0)
