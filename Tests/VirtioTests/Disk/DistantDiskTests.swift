@@ -53,7 +53,7 @@ import Testing
   private final class Disk: DiskStorage {
     let most = Atomic(0)
     let path = "late"
-    let count: UInt64 = 64 << 20
+    let count: UInt64 = 256 << 20
     let isReadOnly = false
     let logicalBlockSize: UInt64 = 512
     let physicalBlockSize: UInt64 = 512
@@ -88,17 +88,22 @@ import Testing
     driver = MockDriver(DirectTransport(controller), in: memory)
   }
 
-  private func statuses(_ count: Int, of size: UInt32, _ queue: MockQueue) throws -> [UInt8] {
+  private func statuses(
+    _ count: Int,
+    of size: UInt32,
+    pieces: Int = 1,
+    _ queue: MockQueue
+  ) throws -> [UInt8] {
     let place = try driver.allocate(64 * count, alignment: 64)
     for number in 0..<UInt64(count) {
       let header = place &+ 64 * number
       try memory.store64(0, at: header)
       try memory.store64(0, at: header &+ 8)
       try memory.store8(0xFF, at: header &+ 16)
-      try queue.add([
-        .readable(header.rawValue, 16), .writable(32 << 20, size),
-        .writable(header.rawValue + 16, 1),
-      ])
+      let data = [MockBuffer](repeating: .writable(32 << 20, size), count: pieces)
+      try queue.add(
+        [.readable(header.rawValue, 16)] + data + [.writable(header.rawValue + 16, 1)]
+      )
     }
     try driver.kick(0, queue)
     for _ in 0..<count { _ = try driver.waitForUsed(queue) }
@@ -120,9 +125,9 @@ import Testing
     try driver.negotiate(without: .packedRing)
     let queue = try driver.makeQueue(0)
     driver.start()
-    // Each of the first has had a place of its own, which later ones need not be given.
+    // Each of the first has had a place of its own, which the next one is not given.
     #expect(try statuses(7, of: 32 << 20, queue) == .init(repeating: 0, count: 7))
-    #expect(try statuses(20, of: 1 << 20, queue) == .init(repeating: 0, count: 20))
+    #expect(try statuses(1, of: 32 << 20, pieces: 4, queue) == [0])
     #expect(try statuses(1, of: 0, queue) == [0])
     #expect(try statuses(7, of: 32 << 20, queue) == .init(repeating: 0, count: 7))
   }
