@@ -21,9 +21,9 @@ public struct BusAccess: Equatable, Sendable {
 /// Both calls come on the vCPU's own thread, from several vCPUs at once: the device guards its own
 /// state. They must not block for long, since the guest's processor stands still meanwhile.
 public protocol BusDevice: AnyObject, Sendable {
-  /// The value the guest reads, in the low `8 * width` bits; unimplemented registers read as zero.
+  /// The value the guest reads, in the low `8 * width` bits; registers that it does not have read as zero.
   func read(_ access: BusAccess) -> UInt64
-  /// Applies a guest write; writes to unimplemented or read-only registers are ignored.
+  /// Applies a guest write; writes to read-only registers, and to those that it does not have, are ignored.
   ///
   /// - Parameters:
   ///   - value: What the guest wrote, in the low `8 * width` bits; the others are zero.
